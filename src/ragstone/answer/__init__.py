@@ -1,0 +1,1 @@
+"""From hits to an answer whose every sentence points at the span that supports it."""

@@ -1,0 +1,205 @@
+"""Question and hits in, a cited answer out, as a stream of events."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from ..errors import DeadlineExceeded, ModelError
+from ..protocols import LLM, Embedder
+from ..types import Answer, AnswerEvent, Citation, Delta, Hit, Message, Sentence, Usage
+from .citations import Aligner
+from .evidence import Evidence, gather, sentences
+from .extractive import SCALES, Thresholds, cite, enough, refusal, select
+from .generated import Transcript
+from .prompt import build
+
+EXTRACTIVE = "extractive"
+RESERVE_SECONDS = 1.0  # of a deadline, kept for aligning the last sentence or for falling back
+
+
+class Answerer:
+    """Answers from hits. Without `llm`, and where it fails, the answer is extractive. Safe from several threads."""
+
+    def __init__(
+        self,
+        embedder: Embedder | None,
+        llm: LLM | None,
+        *,
+        max_sentences: int = 3,
+        max_tokens: int = 512,
+        thresholds: Thresholds | None = None,
+    ) -> None:
+        self._embedder = embedder
+        self._llm = llm
+        self._max_sentences = max_sentences
+        self._max_tokens = max_tokens
+        self._thresholds = thresholds or Thresholds()
+        self._scale = SCALES.get(embedder.space.model) if embedder is not None else None
+
+    def stream(
+        self,
+        question: str,
+        hits: Sequence[Hit],
+        *,
+        language: str,
+        deadline: float | None = None,
+        history: Sequence[Message] = (),
+    ) -> Iterator[AnswerEvent]:
+        """Stages and tokens as they come; the last event is `final`.
+
+        `language` is the question's (ISO 639-1, or "" for that of the hits), `deadline` is `time.monotonic()`
+        seconds, `history` earlier turns for a generating model. A generated answer that breaks off, or that the
+        documents do not support at all, is void: the final answer is then extractive and its notes say why.
+        """
+        run = _Run(question, hits, language or _language_of(hits))
+        yield AnswerEvent("stage", "evidence")
+        embedder = self._embedder
+        if embedder is not None and _late(deadline):
+            embedder = None
+            run.notes.append("deadline: sentences were chosen by words only")
+        with run.timed("evidence"):
+            evidence = gather(question, hits, embedder, language=run.language)
+        if not enough(evidence, self._scale, self._thresholds):
+            yield from _whole(self._refused(run))
+            return
+        if self._llm is not None and _late(deadline):
+            run.notes.append("deadline: extractive answer, nothing was generated")
+        elif self._llm is not None:
+            yield AnswerEvent("stage", "generate")
+            answer = yield from self._generate(self._llm, run, deadline, history)
+            if answer is not None:
+                yield AnswerEvent("final", answer=answer)
+                return
+        yield AnswerEvent("stage", "extract")
+        yield from _whole(self._extract(run, evidence))
+
+    def _refused(self, run: _Run) -> Answer:
+        return run.answer(refusal(run.language), answered=False)
+
+    def _extract(self, run: _Run, evidence: Evidence) -> Answer:
+        with run.timed("extract"):
+            chosen = select(evidence, self._max_sentences, self._thresholds)
+        if not chosen:
+            return self._refused(run)
+        text, parts, citations = cite(chosen)
+        return run.answer(text, answered=True, sentences=parts, citations=citations)
+
+    def _generate(
+        self, llm: LLM, run: _Run, deadline: float | None, history: Sequence[Message]
+    ) -> Generator[AnswerEvent, None, Answer | None]:
+        """The generated answer; None where it failed or has no support, with the reason in the run's notes."""
+        started = time.perf_counter()
+        try:
+            prompt = build(
+                run.question,
+                run.hits,
+                language=run.language,
+                context=llm.context,
+                max_tokens=self._max_tokens,
+                history=history,
+            )
+            if prompt.left_out:
+                run.notes.append(f"the model's window had no room for {prompt.left_out} of the passages")
+            aligner = Aligner(
+                sentences(prompt.hits, len(prompt.hits)), run.question, [run.language], self._embedder, self._scale
+            )
+            transcript = Transcript(lambda sentence: aligner.align(sentence, run.language))
+            usage, finish = Usage(), ""
+            for delta in _closing(llm.stream(prompt.messages, max_tokens=self._max_tokens, deadline=_before(deadline))):
+                if not run.timings.get("first token") and delta.text:
+                    run.timings["first token"] = (time.perf_counter() - started) * 1000.0
+                usage, finish = delta.usage or usage, delta.finish or finish
+                for piece in transcript.feed(delta.text, last=bool(delta.finish)):
+                    yield AnswerEvent("token", piece)
+            name = llm.name
+        except (ModelError, DeadlineExceeded) as error:
+            run.notes.append(f"the model failed ({error.code}: {error.message}); the answer is extractive")
+            return None
+        finally:
+            run.timings["generate"] = (time.perf_counter() - started) * 1000.0
+        if finish == "length":
+            run.notes.append(f"the model reached its limit of {self._max_tokens} tokens: the last sentence may be cut")
+        if transcript.declined:
+            return run.answer(refusal(run.language), answered=False, model=name, usage=usage)
+        if not any(s.supported for s in transcript.sentences):
+            run.notes.append("nothing in the model's answer is supported by the documents; the answer is extractive")
+            return None
+        return run.answer(
+            transcript.text,
+            answered=True,
+            sentences=tuple(transcript.sentences),
+            citations=tuple(transcript.citations),
+            model=name,
+            usage=usage,
+        )
+
+
+@dataclass(slots=True)
+class _Run:
+    """One question on its way to an answer."""
+
+    question: str
+    hits: Sequence[Hit]
+    language: str
+    timings: dict[str, float] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    @contextlib.contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.timings[stage] = (time.perf_counter() - started) * 1000.0
+
+    def answer(
+        self,
+        text: str,
+        *,
+        answered: bool,
+        sentences: tuple[Sentence, ...] = (),
+        citations: tuple[Citation, ...] = (),
+        model: str = EXTRACTIVE,
+        usage: Usage = Usage(),  # noqa: B008 - frozen
+    ) -> Answer:
+        return Answer(
+            question=self.question,
+            text=text,
+            language=self.language,
+            answered=answered,
+            sentences=sentences,
+            citations=citations,
+            model=model,
+            usage=usage,
+            timings=dict(self.timings),
+            notes=tuple(self.notes),
+        )
+
+
+def _whole(answer: Answer) -> Iterator[AnswerEvent]:
+    yield AnswerEvent("token", answer.text)
+    yield AnswerEvent("final", answer=answer)
+
+
+def _closing(deltas: Iterator[Delta]) -> Iterator[Delta]:
+    """The same deltas; leaving the loop early stops the model at once, not when the garbage is collected."""
+    try:
+        yield from deltas
+    finally:
+        if isinstance(deltas, Generator):
+            deltas.close()
+
+
+def _late(deadline: float | None) -> bool:
+    return deadline is not None and time.monotonic() >= deadline
+
+
+def _before(deadline: float | None) -> float | None:
+    return None if deadline is None else deadline - RESERVE_SECONDS
+
+
+def _language_of(hits: Sequence[Hit]) -> str:
+    return next((h.chunk.language for h in hits if h.chunk.language), "en")

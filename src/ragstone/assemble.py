@@ -1,0 +1,223 @@
+"""Settings become a knowledge base: the only place that names concrete classes and reads settings."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import msgspec
+
+from .cache.memory import MemoryCache
+from .embedding.cached import CachedEmbedder
+from .errors import SettingsError
+from .ingest.limits import ReadLimits
+from .ingest.prepare import PrepareOptions
+from .ingest.sources import SourceOptions
+from .knowledge_base import KnowledgeBase, Parts
+from .models import LocalModel, ModelRegistry
+from .search.retriever import Retriever, Tuning
+from .settings import Settings
+from .storage.sqlite import SqliteStore
+
+if TYPE_CHECKING:
+    from .answer.answerer import Answerer
+    from .embedding.workers import EmbeddingWorker
+    from .index.sync import CollectionIndex
+    from .ingest.sandbox import Sandbox
+    from .protocols import LLM, Embedder, Reranker
+    from .types import Space
+
+T = TypeVar("T")
+
+EVIDENCE_DEPTH = 10
+"""Hits from which an answer is made."""
+OCR_MEMORY = 1536 << 20
+OCR_SECONDS = 120
+
+
+class Once(Generic[T]):
+    """Makes a thing at the first call and gives the same one to every later call, from any thread."""
+
+    def __init__(self, make: Callable[[], T]) -> None:
+        self._make = make
+        self._lock = threading.Lock()
+        self._made: list[T] = []
+
+    def __call__(self) -> T:
+        with self._lock:
+            if not self._made:
+                self._made.append(self._make())
+            return self._made[0]
+
+
+def open_knowledge_base(
+    settings: Settings, *, read_only: bool = False, embedder: Embedder | None = None
+) -> KnowledgeBase:
+    """Opens the knowledge base of `settings.data.folder`; models and reader processes start when first needed.
+    `embedder` takes the place of the one that the settings name. `read_only` writes nothing, and works where nothing
+    can be written. Raises StoreError, SettingsError, NotFound where `read_only` finds no data."""
+    store = SqliteStore(settings.data.folder, read_only=read_only)
+    try:
+        return KnowledgeBase(_parts(settings, store, read_only, embedder))
+    except BaseException:
+        store.close()
+        raise
+
+
+def _parts(settings: Settings, store: SqliteStore, read_only: bool, given: Embedder | None) -> Parts:
+    chosen = settings.embedding
+    registry = ModelRegistry(threads=chosen.threads, provider=chosen.provider)
+    model = _model(settings)
+    closers: list[Callable[[], None]] = []
+    embedder = Once(lambda: given or CachedEmbedder(_embedder(settings, registry, model, closers)))
+    llm = Once(lambda: _llm(settings, closers))
+
+    def space() -> Space:
+        return embedder().space if given or chosen.endpoint else registry.space(model)
+
+    def worker() -> EmbeddingWorker:
+        from .embedding.workers import EmbeddingWorker
+
+        return EmbeddingWorker(store, embedder(), memory_mb=chosen.memory_mb)
+
+    def open_index(collection: str) -> CollectionIndex:
+        from .index.sync import CollectionIndex
+
+        return CollectionIndex(store, collection, [space()], writable=not read_only)
+
+    def sandbox() -> Sandbox:
+        from .ingest.sandbox import Sandbox
+
+        return Sandbox(prepare, settings.ingest.workers or os.cpu_count() or 1)
+
+    def answerer() -> Answerer:
+        from .answer.answerer import Answerer
+
+        return Answerer(
+            embedder(), llm(), max_sentences=settings.answer.max_sentences, max_tokens=settings.answer.max_tokens
+        )
+
+    prepare = _prepare_options(settings)
+    return Parts(
+        store=store,
+        space=lambda: space().id,
+        embedder=embedder,
+        worker=None if read_only else Once(worker),
+        sandbox=sandbox,
+        open_index=open_index,
+        retriever=lambda kb: Retriever(
+            store,
+            kb.index,
+            embedder,
+            space=lambda: space().id,
+            reranker=_reranker(settings),
+            tuning=Tuning(candidates=settings.search.candidates, rerank_depth=settings.search.rerank_candidates),
+            fixed_weight=settings.search.dense_weight,
+        ),
+        answerer=Once(answerer),
+        prepare=prepare,
+        salt=msgspec.json.encode((prepare.max_tokens, prepare.limits.ocr)),
+        source_options=SourceOptions(exclude=settings.ingest.exclude, file_bytes=settings.ingest.file_bytes),
+        cache=MemoryCache(settings.search.cache_entries, settings.search.cache_ttl),
+        background=settings.embedding.background and not read_only,
+        evidence_depth=EVIDENCE_DEPTH,
+        models=registry.installed,
+        closers=closers,
+    )
+
+
+def _model(settings: Settings) -> str | LocalModel:
+    chosen = settings.embedding
+    if chosen.path is None:
+        return chosen.model
+    return LocalModel(
+        chosen.path,
+        sha256=chosen.sha256,
+        dimension=chosen.dimension,
+        max_tokens=chosen.max_tokens,
+        pooling=chosen.pooling,
+        query_prefix=chosen.query_prefix or "",
+        passage_prefix=chosen.passage_prefix or "",
+    )
+
+
+def _embedder(
+    settings: Settings, registry: ModelRegistry, model: str | LocalModel, closers: list[Callable[[], None]]
+) -> Embedder:
+    chosen = settings.embedding
+    if not chosen.endpoint:
+        return registry.load(model)
+    from .embedding.remote import RemoteEmbedder
+
+    remote = RemoteEmbedder(
+        chosen.endpoint,
+        chosen.model,
+        protocol=chosen.protocol,
+        api_key=chosen.api_key,
+        dimension=chosen.dimension,
+        max_tokens=chosen.max_tokens,
+        query_prefix=chosen.query_prefix or "",
+        passage_prefix=chosen.passage_prefix or "",
+    )
+    closers.append(remote.close)
+    return remote
+
+
+def _reranker(settings: Settings) -> Callable[[], Reranker] | None:
+    path = settings.search.rerank
+    if path is None:
+        return None
+
+    def make() -> Reranker:
+        from .search.rerank import OnnxReranker
+
+        return OnnxReranker(path, sha256=settings.search.rerank_sha256)
+
+    return Once(make)
+
+
+def _prepare_options(settings: Settings) -> PrepareOptions:
+    ingest = settings.ingest
+    limits = ReadLimits(**{name: getattr(ingest, name) for name in ReadLimits.__slots__ if hasattr(ingest, name)})
+    if ingest.ocr:
+        # recognition takes 1.1 GiB of address space and 3-4 CPU seconds a page (docs/readers.md)
+        limits = replace(
+            limits,
+            memory_bytes=max(limits.memory_bytes, OCR_MEMORY),
+            cpu_seconds=max(limits.cpu_seconds, OCR_SECONDS),
+            wall_seconds=max(limits.wall_seconds, OCR_SECONDS),
+        )
+    return PrepareOptions(limits=limits, max_tokens=ingest.chunk_tokens)
+
+
+def _llm(settings: Settings, closers: list[Callable[[], None]]) -> LLM | None:
+    """The setting answer.model is "extractive", "auto", or KIND:NAME."""
+    from .llm import OLLAMA_URL, find_llm
+
+    answer = settings.answer
+    kind, _, name = answer.model.partition(":")
+    shared: dict[str, Any] = {"api_key": answer.api_key, "context": answer.context}
+    if answer.model == "extractive":
+        return None
+    if answer.model == "auto":
+        found = find_llm("auto", base_url=answer.base_url, **shared)
+    elif kind == "ollama" and name:
+        base_url = answer.base_url or OLLAMA_URL
+        found = find_llm("ollama", model=name, base_url=base_url, keep_alive=answer.keep_alive, **shared)
+    elif kind == "openai" and name:
+        found = find_llm("openai", model=name, base_url=answer.base_url, **shared)
+    elif kind == "gguf" and name:
+        state = settings.data.folder / "llama.json"
+        found = find_llm("llama", gguf=Path(name), threads=answer.threads, context=answer.context, state=state)
+    else:
+        raise SettingsError(
+            f"answer.model = {answer.model!r} is not a way to answer.",
+            "Write extractive, auto, ollama:NAME, openai:NAME or gguf:PATH.",
+        )
+    if found is not None:
+        closers.append(found.close)
+    return found

@@ -1,0 +1,1 @@
+"""The command line: it calls `KnowledgeBase` and shows what comes back."""

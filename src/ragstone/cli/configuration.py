@@ -1,0 +1,153 @@
+"""Commands about the setup: config, models, completion."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated, Any, Literal
+
+import typer
+
+from ..errors import InputError
+from ..settings import SECTIONS, describe, find_file, user_file
+from .records import SCHEMA_VERSION, ConfigRecord, ModelsRecord, PathRecord
+from .session import Session, before, command, commands
+from .terminal import Column, flat
+
+app = commands()
+
+_MODEL_KEYS = ("name", "weights", "default", "languages", "dimension", "licence")
+"""What `models` shows of a model on a terminal without much room."""
+
+config = commands(
+    help="Show settings and where each comes from; write a file.", no_args_is_help=True
+)
+config.callback()(before())
+app.add_typer(config, name="config")
+
+
+@command(config, "show")
+def config_show(session: Session) -> int:
+    """Show every setting, its value and where it comes from.
+
+    Secrets that are set are shown as ***.
+    """
+    settings = session.settings
+    rows = list(describe(settings))
+    if session.terminal.as_json:
+        record: ConfigRecord = {
+            "schema_version": SCHEMA_VERSION,
+            "file": str(settings.file) if settings.file else None,
+            "settings": [{"key": key, "value": value, "origin": origin} for key, value, origin in rows],
+        }
+        session.terminal.json(record)
+        return 0
+    columns = [Column("Setting"), Column("Value", wrap=True), Column("From", wrap=True)]
+    session.terminal.table(columns, [(key, _shown(value), origin) for key, value, origin in rows])
+    return 0
+
+
+@command(config, "path")
+def config_path(session: Session) -> int:
+    """Print the path of the settings file that is in force."""
+    file = find_file(session.common.config, session.environ, Path.cwd())
+    if session.terminal.as_json:
+        record: PathRecord = {"schema_version": SCHEMA_VERSION, "path": str(file) if file else None}
+        session.terminal.json(record)
+    elif file is not None:
+        session.terminal.line(flat(str(file)))
+    else:
+        session.terminal.note("No settings file: all values are defaults, environment or flags.")
+    return 0
+
+
+@command(config, "init")
+def config_init(
+    session: Session,
+    path: Annotated[
+        Path | None,
+        typer.Argument(metavar="FILE", help="Default: the user's own settings file.", show_default=False),
+    ] = None,
+) -> int:
+    """Write a settings file with every key, its default and its meaning, all commented out."""
+    target = path or session.common.config or user_file(session.environ)
+    if target.exists():
+        raise InputError(f"{target} exists.", "Edit it, or name another file.")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text("\n".join(_template()), encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{target} cannot be written: {error.strerror}.", "Name another file.") from error
+    if session.terminal.as_json:
+        record: PathRecord = {"schema_version": SCHEMA_VERSION, "path": str(target)}
+        session.terminal.json(record)
+    else:
+        session.terminal.line(flat(str(target)))
+    return 0
+
+
+@command(app)
+def models(session: Session) -> int:
+    """List embedding models: what is installed, its pinned hash, licence and dimension."""
+    with TemporaryDirectory(prefix="ragstone-models-") as place, session.open_at(Path(place)) as kb:
+        found = kb.models()
+    if session.terminal.as_json:
+        record: ModelsRecord = {"schema_version": SCHEMA_VERSION, "models": found}
+        session.terminal.json(record)
+        return 0
+    keys = [*_MODEL_KEYS, *(key for model in found for key in model)]
+    keys = list(dict.fromkeys(keys))
+    columns = [
+        Column(key.replace("_", " ").capitalize(), wrap=True, least=len(key), optional=key not in _MODEL_KEYS)
+        for key in keys
+    ]
+    session.terminal.table(columns, [[_shown(model.get(key, "")) for key in keys] for model in found])
+    return 0
+
+
+@command(app)
+def completion(
+    session: Session,  # noqa: ARG001 - every command takes one
+    shell: Annotated[Literal["bash", "zsh", "fish", "powershell"], typer.Argument(help="Which shell.")],
+) -> int:
+    """Print a completion script for a shell.
+
+    bash: ragstone completion bash > ~/.local/share/bash-completion/completions/ragstone
+    """
+    from typer._completion_shared import get_completion_script
+
+    print(get_completion_script(prog_name="ragstone", complete_var="_RAGSTONE_COMPLETE", shell=shell))
+    return 0
+
+
+def _template() -> Iterator[str]:
+    yield "# Settings of Ragstone. Uncomment what you change; `ragstone config show` tells what is in force."
+    for name, cls in SECTIONS.items():
+        yield ""
+        yield f"# {(cls.__doc__ or '').strip().splitlines()[0]}"
+        yield f"[{name}]"
+        for f in fields(cls):
+            yield f"# {f.metadata['doc']}"
+            yield f"# {f.name} = {_toml(f.default)}"
+    yield ""
+
+
+def _toml(value: object) -> str:
+    if value is None or isinstance(value, type) or not isinstance(value, str | int | float | bool | tuple):
+        return '""'
+    if isinstance(value, bool):
+        return str(value).lower()
+    return json.dumps(list(value) if isinstance(value, tuple) else value, ensure_ascii=False)
+
+
+def _shown(value: Any) -> str:
+    if value is None or value == "":
+        return "-"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value)) or "-"
+    return str(value)

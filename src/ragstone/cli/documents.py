@@ -1,0 +1,450 @@
+"""Commands about documents: add, sync, watch, list, show, remove."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, get_args
+
+import typer
+
+from ..errors import InputError, NotFound, ReadError
+from ..types import Document, FileState, Filter, IngestReport, MetadataValue
+from .records import (
+    SCHEMA_VERSION,
+    IngestRecord,
+    ListRecord,
+    RemoveRecord,
+    ShowRecord,
+    document_record,
+    ingest_record,
+)
+from .session import Session, command, commands, existing
+from .terminal import Column, Terminal, duration, escape, flat, plural, size
+
+if TYPE_CHECKING:
+    from ..knowledge_base import KnowledgeBase
+
+app = commands()
+
+EXCERPT = 1_000
+"""Characters of a document that `show` prints unless told otherwise."""
+
+STORED_IS_SAFE = "Everything stored so far is safe and searchable; run the same command again to go on."
+
+Embed = Annotated[
+    bool | None,
+    typer.Option(
+        "--embed/--no-embed", help="Embed after storing. Default: embedding.background.", show_default=False
+    ),
+]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Name every file, not only those that failed.")]
+Strict = Annotated[bool, typer.Option("--strict", help="Exit with 4 when any file failed, not only when all did.")]
+Meta = Annotated[
+    list[str] | None,
+    typer.Option("--meta", metavar="KEY=VALUE", help="Attach metadata; may be repeated.", show_default=False),
+]
+MetaFilter = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--meta", metavar="KEY=VALUE", help="Only documents with this metadata; may be repeated.", show_default=False
+    ),
+]
+PathGlobs = Annotated[
+    list[str] | None,
+    typer.Option("--path", metavar="GLOB", help="Only these paths; ** crosses folders.", show_default=False),
+]
+MediaTypes = Annotated[
+    list[str] | None, typer.Option("--type", metavar="MEDIA_TYPE", help="Only these types.", show_default=False)
+]
+Languages = Annotated[
+    list[str] | None, typer.Option("--language", metavar="CODE", help="Only these languages.", show_default=False)
+]
+After = Annotated[
+    str | None, typer.Option("--after", metavar="DATE", help="Only files changed since then.", show_default=False)
+]
+Before = Annotated[
+    str | None, typer.Option("--before", metavar="DATE", help="Only files changed before then.", show_default=False)
+]
+
+
+@command(app)
+def add(
+    session: Session,
+    paths: Annotated[
+        list[str], typer.Argument(metavar="PATH", help="Files, folders or globs; - reads text from stdin.")
+    ],
+    meta: Meta = None,
+    uri: Annotated[str, typer.Option(help="Name of the text from stdin.", show_default=False)] = "",
+    title: Annotated[str, typer.Option(help="Title of the text from stdin.", show_default=False)] = "",
+    remember: Annotated[
+        bool, typer.Option("--remember/--no-remember", help="Let `sync` follow the folders.")
+    ] = True,
+    embed: Embed = None,
+    verbose: Verbose = False,
+    strict: Strict = False,
+) -> int:
+    """Add files and folders.
+
+    Text is durable and searchable when it is stored; vectors follow. Unchanged files cost a hash. A file that
+    cannot be read is named with its reason, and the rest goes on.
+    """
+    metadata = key_values(meta)
+    if "-" in paths and (len(paths) > 1 or not uri):
+        raise InputError("- reads one text from stdin.", "Name it: ragstone add - --uri note:today < FILE")
+    with session.open() as kb:
+        session.safe = STORED_IS_SAFE
+        with session.progress() as progress:
+            if paths == ["-"]:
+                text = sys.stdin.buffer.read().decode("utf-8", errors="replace")
+                given = [(uri, title, text, metadata)]
+                report = kb.add_texts(given, collection=session.collection, progress=progress)
+            else:
+                report = kb.add(
+                    paths, collection=session.collection, metadata=metadata, progress=progress, remember=remember
+                )
+        if not report.files:
+            raise NotFound(
+                f"there are no files to read in {', '.join(paths)}.",
+                "Check the path; hidden files and what ingest.exclude names are left out.",
+            )
+        _name_files(session, report, verbose=verbose)
+        embedded = _embed(session, kb, embed)
+    _report(session, report, embedded)
+    return _outcome(report, strict=strict)
+
+
+@command(app)
+def sync(session: Session, embed: Embed = None, verbose: Verbose = False, strict: Strict = False) -> int:
+    """Bring the data to the state of the folders that were added.
+
+    New and changed files are read, vanished ones removed. Without --collection, all collections.
+    """
+    with session.open() as kb:
+        session.safe = STORED_IS_SAFE
+        with session.progress() as progress:
+            report = kb.sync(collection=session.one_or_all, progress=progress)
+        _name_files(session, report, verbose=verbose)
+        embedded = _embed(session, kb, embed)
+        followed = any(kb.status()["roots"].values())
+    _report(session, report, embedded, everything=True)
+    if not followed:
+        session.terminal.note("No folder is followed. `ragstone add FOLDER` reads one and remembers it.")
+    return _outcome(report, strict=strict)
+
+
+@command(app)
+def watch(
+    session: Session,
+    paths: Annotated[list[str], typer.Argument(metavar="PATH", help="Folders to add and follow.")],
+) -> int:
+    """Add folders and follow their changes until interrupted.
+
+    Prints what changed; with --json, one object a line. Vectors follow in the background.
+    """
+    stop = threading.Event()
+    session.safe = "Everything reported is stored and searchable."
+    with session.open(background=True) as kb, _stopped_by_termination(stop):
+        with session.progress() as progress:
+            reports = kb.watch(paths, collection=session.collection, progress=progress, stop=stop)
+            first = next(reports)
+        _name_files(session, first, verbose=False)
+        _report(session, first, 0)
+        session.terminal.note("Watching. Stop with Ctrl-C.")
+        try:
+            for report in reports:
+                _name_files(session, report, verbose=True)
+                _report(session, report, 0)
+                sys.stdout.flush()
+        except KeyboardInterrupt:  # the way to end it that the note above names
+            session.terminal.note(f"Stopped. {session.safe}")
+    return 0
+
+
+@command(app, "list")
+def list_(
+    session: Session,
+    path: PathGlobs = None,
+    media_type: MediaTypes = None,
+    language: Languages = None,
+    meta: MetaFilter = None,
+    after: After = None,
+    before: Before = None,
+) -> int:
+    """List documents.
+
+    On a terminal a table; elsewhere one line for each document with tabs between: uri, title, type, language,
+    characters, chunks, modification time.
+    """
+    with session.open(read_only=True) as kb:
+        names = session.collections or [c.name for c in kb.collections()]
+        wanted = chosen(path, media_type, language, meta, after, before)
+        documents = [d for name in names for d in kb.documents(name, wanted)]
+    if session.terminal.as_json:
+        record: ListRecord = {
+            "schema_version": SCHEMA_VERSION,
+            "documents": [document_record(d) for d in documents],
+        }
+        session.terminal.json(record)
+        return 0
+    if not documents:
+        session.terminal.note("No documents match." if wanted else "No documents yet. Add some: ragstone add PATH")
+    columns = [
+        Column("Document", wrap=True, least=32),
+        Column("Title", wrap=True, least=20),
+        Column("Type", wrap=True, optional=True),
+        Column("Language"),
+        Column("Characters", "right"),
+        Column("Chunks", "right", optional=True),
+        Column("Modified", optional=True),
+    ]
+    rows = [
+        (d.uri, d.title, d.media_type, d.language, str(d.characters), str(d.chunks), _moment(d.modified))
+        for d in documents
+    ]
+    if rows:
+        session.terminal.table(columns, rows)
+    return 0
+
+
+@command(app)
+def show(
+    session: Session,
+    uri: Annotated[str, typer.Argument(metavar="DOCUMENT", help="Uri, path, or the end of a uri.")],
+    page: Annotated[int | None, typer.Option(help="One page.", min=1, show_default=False)] = None,
+    span: Annotated[
+        str | None, typer.Option(metavar="START:END", help="From one character to another.", show_default=False)
+    ] = None,
+    text: Annotated[bool, typer.Option("--text", help="The whole text and nothing else.")] = False,
+) -> int:
+    """Show a document, a page or a span of it.
+
+    Offsets are those that citations and hits carry.
+    """
+    if sum((page is not None, span is not None, text)) > 1:
+        raise InputError("--page, --span and --text exclude each other.")
+    with session.open(read_only=True) as kb:
+        document = kb.document(existing(uri), session.collection)
+        whole = kb.text(document.uri, session.collection)
+    start, end = 0, len(whole)
+    if page is not None:
+        start, end = _page(document, page)
+    elif span is not None:
+        start, end = _span(span, len(whole))
+    terminal = session.terminal
+    if terminal.as_json:
+        record: ShowRecord = {
+            "schema_version": SCHEMA_VERSION,
+            "document": document_record(document),
+            "start": start,
+            "end": end,
+            "text": whole[start:end],
+        }
+        terminal.json(record)
+    elif page is not None or span is not None or text:
+        _print_text(terminal, whole[start:end])
+    else:
+        _overview(terminal, document, whole)
+    return 0
+
+
+@command(app)
+def remove(
+    session: Session,
+    patterns: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="DOCUMENT", help="Uris, paths, folders or globs.", show_default=False),
+    ] = None,
+    all_: Annotated[bool, typer.Option("--all", help="The whole collection, which must be named.")] = False,
+) -> int:
+    """Remove documents from the data; the files themselves stay.
+
+    A pattern that matches nothing is an error, and then nothing is removed. What lies in a folder that is still
+    followed comes back with the next `sync`; removing the folder ends that.
+    """
+    if all_ == bool(patterns):
+        raise InputError("name documents, or a collection and --all.", "`ragstone list` shows what is there.")
+    if all_ and not session.common.collection:
+        raise InputError("--all needs the name of the collection.", "Give --collection NAME.")
+    with session.open() as kb:
+        if all_:
+            removed = [d.uri for d in kb.documents(session.collection)]
+            kb.drop_collection(session.collection)
+        else:
+            removed = kb.remove([*map(existing, patterns or ())], collection=session.collection)
+    if session.terminal.as_json:
+        record: RemoveRecord = {
+            "schema_version": SCHEMA_VERSION,
+            "collection": session.collection,
+            "removed": removed,
+        }
+        session.terminal.json(record)
+        return 0
+    for name in removed:
+        session.terminal.line(flat(name))
+    session.terminal.note(f"Removed {plural(len(removed), 'document')} from {session.collection}.")
+    return 0
+
+
+def chosen(
+    path: Sequence[str] | None,
+    media_type: Sequence[str] | None,
+    language: Sequence[str] | None,
+    meta: Sequence[str] | None,
+    after: str | None,
+    before: str | None,
+) -> Filter | None:
+    """The filter that the options of `list`, `search` and `ask` describe; None: everything."""
+    wanted = Filter(
+        path=tuple(path or ()),
+        media_type=tuple(media_type or ()),
+        language=tuple(language or ()),
+        metadata=tuple(key_values(meta).items()),
+        modified_after=_posix("--after", after),
+        modified_before=_posix("--before", before),
+    )
+    return wanted or None
+
+
+def key_values(pairs: Sequence[str] | None) -> dict[str, MetadataValue]:
+    """`KEY=VALUE` texts; true, false and numbers become such. Raises InputError."""
+    values: dict[str, MetadataValue] = {}
+    for pair in pairs or ():
+        key, equals, value = pair.partition("=")
+        if not equals or not key.strip():
+            raise InputError(f"--meta {pair} is not KEY=VALUE.")
+        values[key.strip()] = _scalar(value.strip())
+    return values
+
+
+def _scalar(text: str) -> MetadataValue:
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    for number in (int, float):
+        try:
+            return number(text)
+        except ValueError:
+            continue
+    return text
+
+
+def _posix(option: str, text: str | None) -> float | None:
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise InputError(f"{option} {text} is not a date.", "Write 2026-11-20 or 2026-11-20T10:00.") from None
+    return moment.timestamp()
+
+
+def _embed(session: Session, kb: KnowledgeBase, wanted: bool | None) -> int:
+    if not (session.settings.embedding.background if wanted is None else wanted):
+        return 0
+    session.safe = (
+        "All text is stored and searchable by its words; the vectors that are missing follow with the next "
+        "`ragstone sync` or `ragstone add`."
+    )
+    with session.progress() as progress:
+        return kb.embed_pending(collection=session.one_or_all, progress=progress)
+
+
+def _name_files(session: Session, report: IngestReport, *, verbose: bool) -> None:
+    """Names files with their reasons: before vectors are made, so that interrupting those hides no failure."""
+    shown = [f for f in report.files if verbose or f.state in ("failed", "skipped")]
+    if shown and not session.terminal.as_json:
+        columns = [Column("State"), Column("File", wrap=True), Column("Reason", wrap=True)]
+        rows = [(f.state, f.uri, f.reason[:1].upper() + f.reason[1:]) for f in shown]
+        session.terminal.table(columns, rows)
+        sys.stdout.flush()
+
+
+def _report(session: Session, report: IngestReport, embedded: int, *, everything: bool = False) -> None:
+    terminal = session.terminal
+    if terminal.as_json:
+        record: IngestRecord = ingest_record(
+            report, session.one_or_all if everything else session.collection, embedded
+        )
+        terminal.json(record)
+        return
+    counts = [f"{n:,} {state}" for state in get_args(FileState) if (n := report.count(state))]
+    summary = ", ".join(counts) or "nothing to do"
+    speed = report.bytes_read / report.seconds if report.seconds > 0 else 0
+    amount = f" ({size(report.bytes_read)} in {duration(report.seconds)}, {size(speed)}/s)" if report.bytes_read else ""
+    vectors = f"; {plural(embedded, 'chunk')} embedded" if embedded else ""
+    terminal.line(f"{summary[:1].upper()}{summary[1:]}{amount}{vectors}.")
+
+
+def _outcome(report: IngestReport, *, strict: bool) -> int:
+    """4 where nothing that was given could be read, and with `strict` where any file failed."""
+    failed = report.count("failed")
+    left_out = failed + report.count("skipped")
+    return ReadError.exit_code if (strict and failed) or (report.files and left_out == len(report.files)) else 0
+
+
+def _page(document: Document, number: int) -> tuple[int, int]:
+    for page in document.pages:
+        if page.number == number:
+            return page.start, page.end
+    there = f"It has pages 1 to {document.pages[-1].number}." if document.pages else "It has no pages."
+    raise NotFound(f"{document.uri} has no page {number}.", there)
+
+
+def _span(text: str, length: int) -> tuple[int, int]:
+    first, colon, last = text.partition(":")
+    try:
+        start, end = int(first or 0), int(last) if last else length
+    except ValueError:
+        colon = ""
+    if not colon:
+        raise InputError(f"--span {text} is not START:END.", "Two character offsets, e.g. --span 120:260.")
+    if not 0 <= start <= end <= length:
+        raise InputError(f"--span {text} is outside of the document.", f"It has {length} characters.")
+    return start, end
+
+
+def _overview(terminal: Terminal, document: Document, text: str) -> None:
+    facts = [
+        ("Title", document.title),
+        ("Type", document.media_type),
+        ("Language", document.language or "unknown"),
+        ("Size", f"{size(document.size)}, {document.characters:,} characters, {plural(document.chunks, 'chunk')}"),
+        ("Pages", str(len(document.pages)) if document.pages else ""),
+        ("Modified", _moment(document.modified)),
+        ("Added", _moment(document.added)),
+        *((f"  {key}", str(value)) for key, value in document.metadata.items()),
+    ]
+    terminal.line(flat(document.uri), style="bold")
+    for name, value in facts:
+        if value:
+            terminal.line(f"{flat(name):<10}{flat(value)}")
+    terminal.line()
+    _print_text(terminal, text[:EXCERPT])
+    if len(text) > EXCERPT:
+        terminal.note(f"… {len(text) - EXCERPT:,} more characters: ragstone show --text {document.uri}")
+
+
+def _print_text(terminal: Terminal, text: str) -> None:
+    """Document text: as it is into a pipe, so that offsets stay true; with visible controls on a terminal."""
+    if terminal.out_is_terminal:
+        terminal.line(escape(text))
+    else:
+        sys.stdout.write(text if text.endswith("\n") else text + "\n")
+
+
+def _moment(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).astimezone().strftime("%Y-%m-%d %H:%M") if seconds else ""
+
+
+@contextmanager
+def _stopped_by_termination(stop: threading.Event) -> Iterator[None]:
+    """A service manager's SIGTERM ends `watch` as gently as it deserves."""
+    previous = signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)

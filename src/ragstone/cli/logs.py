@@ -1,0 +1,50 @@
+"""The log on stderr: one pipe-delimited line for people, or one JSON object, for each event."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from datetime import UTC, datetime
+
+from .terminal import flat
+
+LOGGER = "ragstone"
+
+
+class HumanFormatter(logging.Formatter):
+    """`2026-11-20T10:00:00.123Z | INFO | ragstone.models | message`"""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = " | ".join((_time(record), record.levelname, record.name, flat(record.getMessage())))
+        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+
+
+class JsonFormatter(logging.Formatter):
+    """One object a line: time, level, logger, message, and the traceback where there is one."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        event = {
+            "time": _time(record),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            event["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(event)
+
+
+def configure(level: str, style: str) -> None:
+    """Sends the package's log to stderr; what was configured before is replaced."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonFormatter() if style == "json" else HumanFormatter())
+    logger = logging.getLogger(LOGGER)
+    logger.handlers[:] = [handler]
+    logger.setLevel(level.upper())
+    logger.propagate = False
+
+
+def _time(record: logging.LogRecord) -> str:
+    moment = datetime.fromtimestamp(record.created, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

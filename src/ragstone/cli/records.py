@@ -1,0 +1,528 @@
+"""The JSON that `--json` prints. `docs/json.md` is generated from the types below and the tests hold outputs to them.
+
+A field is added without notice; one that goes or changes its meaning raises SCHEMA_VERSION. Offsets count Unicode
+code points of the document's text, pages and lines count from 1, times are POSIX seconds, timings milliseconds.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, TypedDict
+
+from ..types import (
+    Answer,
+    Citation,
+    CollectionStatus,
+    Document,
+    FileReport,
+    Hit,
+    IngestReport,
+    MetadataValue,
+    SearchResult,
+)
+
+SCHEMA_VERSION = 1
+
+Span = list[int]
+
+
+class ErrorDetail(TypedDict):
+    code: Annotated[str, "class of the error (errors.py), `UsageError` or `Interrupted`"]
+    message: Annotated[str, "what happened"]
+    hint: Annotated[str, "what to do about it; may be empty"]
+    exit_code: Annotated[int, "the process's exit code"]
+
+
+class ErrorRecord(TypedDict):
+    """Any command that fails, on stderr."""
+
+    schema_version: int
+    error: ErrorDetail
+
+
+class PartsRecord(TypedDict):
+    lexical: Annotated[float | None, "BM25; null: that part did not run or did not see the chunk"]
+    dense: Annotated[float | None, "cosine of question and chunk"]
+    rerank: Annotated[float | None, "score of the cross-encoder"]
+
+
+class HitRecord(TypedDict):
+    rank: Annotated[int, "from 1"]
+    uri: Annotated[str, "absolute path or other stable name of the document"]
+    title: str
+    collection: str
+    media_type: str
+    language: Annotated[str, "ISO 639-1, or empty"]
+    page: Annotated[int | None, "page, slide or sheet where the span begins"]
+    line: Annotated[int, "line of the text where the span begins"]
+    section: Annotated[list[str], "headings above the span, outermost first"]
+    start: Annotated[int, "offset of the span's first character in the document's text"]
+    end: Annotated[int, "offset after its last character"]
+    text: Annotated[str, "the span itself"]
+    score: Annotated[float, "what the order follows"]
+    parts: PartsRecord
+    highlights: Annotated[list[Span], "[start, end] of words of the question, in the document's text"]
+    metadata: dict[str, MetadataValue]
+
+
+class SearchRecord(TypedDict):
+    """`search`. With `--batch`, one such object a line for each question."""
+
+    schema_version: int
+    query: str
+    hits: list[HitRecord]
+    revision: Annotated[int, "state of the documents that were searched; rises with every write"]
+    timings: Annotated[dict[str, float], "milliseconds by stage"]
+    notes: Annotated[list[str], "what was left out, and why"]
+
+
+class CitationRecord(TypedDict):
+    number: Annotated[int, "what [n] in the answer refers to"]
+    uri: Annotated[str, "absolute path or other stable name of the document"]
+    title: str
+    page: Annotated[int | None, "page, slide or sheet where the span begins"]
+    line: Annotated[int, "line of the text where the span begins"]
+    section: Annotated[list[str], "headings above the span, outermost first"]
+    start: Annotated[int, "offset of the span's first character in the document's text"]
+    end: Annotated[int, "offset after its last character"]
+    text: Annotated[str, "the span itself"]
+    score: float
+
+
+class SentenceRecord(TypedDict):
+    text: str
+    citations: Annotated[list[int], "numbers of the citations that support it"]
+    support: Annotated[float, "0 to 1"]
+    supported: Annotated[bool, "false: nothing found supports it, and the answer marks it"]
+
+
+class TokensRecord(TypedDict):
+    prompt: int
+    completion: int
+    estimated: Annotated[bool, "true where the model's server did not report them"]
+
+
+class AnswerRecord(TypedDict):
+    """`ask`."""
+
+    schema_version: int
+    question: str
+    answer: Annotated[str, "text with [n] after each supported sentence"]
+    language: Annotated[str, "ISO 639-1"]
+    answered: Annotated[bool, "false: nothing found supports an answer, and the text says so"]
+    sentences: list[SentenceRecord]
+    citations: list[CitationRecord]
+    model: Annotated[str, '"extractive" or the name of the model']
+    tokens: TokensRecord
+    timings: Annotated[dict[str, float], "milliseconds by stage"]
+    notes: Annotated[list[str], "what was left out, and why"]
+
+
+class FileRecord(TypedDict):
+    uri: str
+    state: Annotated[str, "added, updated, unchanged, failed, skipped or removed"]
+    chunks_added: int
+    chunks_removed: int
+    characters: int
+    reason: Annotated[str, "why it failed or was skipped"]
+    code: Annotated[str, "class of the error (errors.py)"]
+
+
+class IngestRecord(TypedDict):
+    """`add`, `sync`, and a line for each group of changes of `watch`."""
+
+    schema_version: int
+    collection: Annotated[str | None, "null: all"]
+    files: list[FileRecord]
+    counts: Annotated[dict[str, int], "files by state"]
+    embedded: Annotated[int, "chunks that got a vector in this run"]
+    bytes: Annotated[int, "bytes read"]
+    seconds: Annotated[float, "until all was durable and searchable; embedding is not in it"]
+    revision: int
+
+
+class DocumentRecord(TypedDict):
+    uri: str
+    title: str
+    collection: str
+    media_type: str
+    language: str
+    bytes: int
+    characters: int
+    chunks: int
+    pages: int
+    modified: float
+    added: float
+    content_hash: Annotated[str, "hexadecimal"]
+    metadata: dict[str, MetadataValue]
+
+
+class ListRecord(TypedDict):
+    """`list`."""
+
+    schema_version: int
+    documents: list[DocumentRecord]
+
+
+class ShowRecord(TypedDict):
+    """`show`. `text` is the whole text, or what `--page` or `--span` chose, from `start` to `end`."""
+
+    schema_version: int
+    document: DocumentRecord
+    start: int
+    end: int
+    text: str
+
+
+class RemoveRecord(TypedDict):
+    """`remove`."""
+
+    schema_version: int
+    collection: str
+    removed: Annotated[list[str], "uris; with --all, the collection's"]
+
+
+class CollectionRecord(TypedDict):
+    name: str
+    documents: int
+    chunks: int
+    characters: int
+    revision: int
+    embedded: Annotated[int, "chunks that have a vector"]
+    waiting: Annotated[int, "chunks that wait for one"]
+    space: Annotated[str, "the vectors' space: model, revision, dimension, normalisation, prefix, quantisation"]
+    languages: Annotated[dict[str, int], "chunks by language"]
+
+
+class StatusRecord(TypedDict):
+    """`status`."""
+
+    schema_version: int
+    folder: str
+    bytes: Annotated[int, "of the whole data folder on disk"]
+    collections: list[CollectionRecord]
+    segments: Annotated[
+        dict[str, list[dict[str, str | int]]], "sealed index files by collection: kind, space, name, rows, bytes"
+    ]
+    roots: Annotated[dict[str, list[str]], "folders that `sync` follows, by collection"]
+    cache: Annotated[dict[str, float], "entries, hits, misses and hit rate of this process's query cache"]
+    memory_mb: Annotated[float, "resident memory of this process"]
+
+
+class VerifyRecord(TypedDict):
+    """`verify`. Exit code 5 where there are problems."""
+
+    schema_version: int
+    clean: bool
+    checked: Annotated[dict[str, int], "how many of each kind were compared"]
+    problems: list[str]
+
+
+class TransferRecord(TypedDict):
+    """`export` and `import`."""
+
+    schema_version: int
+    path: str
+    documents: int
+    embedded: Annotated[int, "chunks that got a vector after an import"]
+
+
+class DoneRecord(TypedDict):
+    """`rebuild`."""
+
+    schema_version: int
+    seconds: float
+
+
+class ModelsRecord(TypedDict):
+    """`models`."""
+
+    schema_version: int
+    models: Annotated[list[dict[str, object]], "one object for each known embedding model"]
+
+
+class SettingRecord(TypedDict):
+    key: str
+    value: Annotated[object, "secrets that are set are shown as ***"]
+    origin: Annotated[str, '"default", "FILE: section.key", "environment NAME" or "flag"']
+
+
+class ConfigRecord(TypedDict):
+    """`config show`."""
+
+    schema_version: int
+    file: Annotated[str | None, "the TOML file that was read"]
+    settings: list[SettingRecord]
+
+
+class PathRecord(TypedDict):
+    """`config path` and `config init`."""
+
+    schema_version: int
+    path: Annotated[str | None, "null: no settings file is in force"]
+
+
+class CheckRecord(TypedDict):
+    name: str
+    state: Annotated[str, "ok, note or failed"]
+    detail: str
+    hint: str
+
+
+class DoctorRecord(TypedDict):
+    """`doctor`. Exit code 1 where a check failed."""
+
+    schema_version: int
+    checks: list[CheckRecord]
+
+
+class LatencyRecord(TypedDict):
+    p50: float
+    p95: float
+
+
+ModeRecord = TypedDict(
+    "ModeRecord",
+    {
+        "ndcg@10": float,
+        "recall@10": float,
+        "recall@100": float,
+        "mrr": float,
+        "latency_ms": LatencyRecord,
+        "stage_p50_ms": dict[str, float],
+    },
+)
+
+
+class EvaluationRecord(TypedDict):
+    """`eval DIR`."""
+
+    schema_version: int
+    version: str
+    commit: str
+    time: Annotated[int, "POSIX seconds"]
+    machine: Annotated[dict[str, str | int | float], "processor, cores, memory_gb, system, python"]
+    corpus: Annotated[str, "folder and file name"]
+    questions: Annotated[str, "file name"]
+    queries: Annotated[int, "questions with at least one relevant document"]
+    documents: int
+    chunks: int
+    space: str
+    seconds: Annotated[dict[str, float], "until searchable, until embedded"]
+    modes: Annotated[dict[str, ModeRecord], "lexical, dense and hybrid"]
+
+
+class AnswersRecord(TypedDict):
+    """`eval answers`."""
+
+    schema_version: int
+    version: str
+    commit: str
+    time: Annotated[int, "POSIX seconds"]
+    machine: Annotated[dict[str, str | int | float], "processor, cores, memory_gb, system, python"]
+    set: Annotated[str, "folder and file name"]
+    questions: int
+    answerable: int
+    answered: Annotated[float | None, "share of answerable questions that were answered"]
+    grounded: Annotated[float | None, "share of answerable questions whose cited spans contain a gold answer"]
+    citations_per_answer: float | None
+    unanswerable: int
+    refused: Annotated[float | None, "share of unanswerable questions that were not answered"]
+    latency_ms: LatencyRecord
+    missed: Annotated[list[str], "ids of answerable questions without a gold answer in the cited spans"]
+
+
+class BenchRecord(TypedDict):
+    """`bench run`."""
+
+    schema_version: int
+    version: str
+    commit: Annotated[str, "of the checkout, or empty"]
+    time: int
+    machine: Annotated[dict[str, str | int | float], "processor, cores, memory_gb, system, python"]
+    chunks: Annotated[int, "chunks of the searched collection"]
+    scenarios: Annotated[dict[str, dict[str, object]], "figures by part; the last word of a name is the unit"]
+
+
+class ComparisonRow(TypedDict):
+    name: str
+    old: float
+    new: float
+    change: Annotated[float, "(new - old) / old"]
+    regressed: bool
+
+
+class ComparisonRecord(TypedDict):
+    """`bench compare`. Exit code 1 where a figure regressed."""
+
+    schema_version: int
+    tolerance: float
+    regressed: bool
+    rows: list[ComparisonRow]
+
+
+class DemoRecord(TypedDict):
+    """`demo`."""
+
+    schema_version: int
+    ingest: IngestRecord
+    answers: list[AnswerRecord]
+
+
+RECORDS: tuple[type, ...] = (
+    SearchRecord,
+    AnswerRecord,
+    IngestRecord,
+    ListRecord,
+    ShowRecord,
+    RemoveRecord,
+    StatusRecord,
+    VerifyRecord,
+    DoneRecord,
+    TransferRecord,
+    ModelsRecord,
+    ConfigRecord,
+    PathRecord,
+    DoctorRecord,
+    EvaluationRecord,
+    AnswersRecord,
+    BenchRecord,
+    ComparisonRecord,
+    DemoRecord,
+    ErrorRecord,
+)
+
+
+def search_record(result: SearchResult) -> SearchRecord:
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "query": result.query,
+        "hits": [_hit(rank, hit) for rank, hit in enumerate(result.hits, 1)],
+        "revision": result.revision,
+        "timings": dict(result.timings),
+        "notes": list(result.notes),
+    }
+
+
+def _hit(rank: int, hit: Hit) -> HitRecord:
+    chunk = hit.chunk
+    return {
+        "rank": rank,
+        "uri": chunk.uri,
+        "title": chunk.title,
+        "collection": chunk.collection,
+        "media_type": chunk.media_type,
+        "language": chunk.language,
+        "page": chunk.page,
+        "line": chunk.line,
+        "section": list(chunk.section),
+        "start": chunk.start,
+        "end": chunk.end,
+        "text": chunk.text,
+        "score": float(hit.score),
+        "parts": {"lexical": hit.parts.lexical, "dense": hit.parts.dense, "rerank": hit.parts.rerank},
+        "highlights": [[start, end] for start, end in hit.highlights],
+        "metadata": dict(chunk.metadata),
+    }
+
+
+def answer_record(answer: Answer) -> AnswerRecord:
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "question": answer.question,
+        "answer": answer.text,
+        "language": answer.language,
+        "answered": answer.answered,
+        "sentences": [
+            {
+                "text": s.text,
+                "citations": list(s.citations),
+                "support": float(s.support),
+                "supported": s.supported,
+            }
+            for s in answer.sentences
+        ],
+        "citations": [_citation(c) for c in answer.citations],
+        "model": answer.model,
+        "tokens": {
+            "prompt": answer.usage.prompt_tokens,
+            "completion": answer.usage.completion_tokens,
+            "estimated": answer.usage.estimated,
+        },
+        "timings": dict(answer.timings),
+        "notes": list(answer.notes),
+    }
+
+
+def _citation(citation: Citation) -> CitationRecord:
+    return {
+        "number": citation.number,
+        "uri": citation.uri,
+        "title": citation.title,
+        "page": citation.page,
+        "line": citation.line,
+        "section": list(citation.section),
+        "start": citation.start,
+        "end": citation.end,
+        "text": citation.text,
+        "score": float(citation.score),
+    }
+
+
+def ingest_record(report: IngestReport, collection: str | None, embedded: int) -> IngestRecord:
+    counts: dict[str, int] = {}
+    for file in report.files:
+        counts[file.state] = counts.get(file.state, 0) + 1
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "collection": collection,
+        "files": [_file(f) for f in report.files],
+        "counts": counts,
+        "embedded": embedded,
+        "bytes": report.bytes_read,
+        "seconds": report.seconds,
+        "revision": report.revision,
+    }
+
+
+def _file(file: FileReport) -> FileRecord:
+    return {
+        "uri": file.uri,
+        "state": file.state,
+        "chunks_added": file.chunks_added,
+        "chunks_removed": file.chunks_removed,
+        "characters": file.characters,
+        "reason": file.reason,
+        "code": file.code,
+    }
+
+
+def document_record(document: Document) -> DocumentRecord:
+    return {
+        "uri": document.uri,
+        "title": document.title,
+        "collection": document.collection,
+        "media_type": document.media_type,
+        "language": document.language,
+        "bytes": document.size,
+        "characters": document.characters,
+        "chunks": document.chunks,
+        "pages": len(document.pages),
+        "modified": document.modified,
+        "added": document.added,
+        "content_hash": document.content_hash.hex(),
+        "metadata": dict(document.metadata),
+    }
+
+
+def collection_record(status: CollectionStatus) -> CollectionRecord:
+    return {
+        "name": status.name,
+        "documents": status.documents,
+        "chunks": status.chunks,
+        "characters": status.characters,
+        "revision": status.revision,
+        "embedded": status.embedded,
+        "waiting": status.waiting,
+        "space": status.space,
+        "languages": dict(status.languages),
+    }

@@ -1,0 +1,1 @@
+"""Texts to vectors: local ONNX models, model servers, a cache in front, and the background worker."""

@@ -1,0 +1,159 @@
+"""Every error Ragstone raises on purpose.
+
+    RagstoneError                          exit  http
+    ├── InputError                            2   400   the request cannot be carried out as it is
+    │   ├── SettingsError                     2   400   unknown key, wrong type, contradiction
+    │   ├── NotFound                          3   404   path, document or collection does not exist
+    │   └── QueryError                        2   400   empty or too long question, k out of range
+    ├── ReadError                             4   422   one source could not be read; the others go on
+    │   ├── UnsupportedFormat                 4   415   no reader for this kind of file
+    │   ├── DamagedFile                       4   422   the reader could not make sense of it
+    │   ├── EncryptedFile                     4   422   needs a password (setting `ingest.passwords`)
+    │   ├── NoTextLayer                       4   422   pictures of text only; needs the `ocr` extra
+    │   ├── EmptyFile                         4   422   nothing in it
+    │   ├── LimitExceeded                     4   413   larger than a limit (size, pages, time, memory, archive)
+    │   ├── Unreadable                        4   422   permission, vanished, not a regular file
+    │   └── ReaderCrashed                     4   422   the worker process died; the parent did not
+    ├── StoreError                            5   500
+    │   ├── StoreDamaged                      5   500   the database file fails its checks
+    │   ├── StoreNewer                        5   500   written by a newer version
+    │   ├── StoreReadOnly                     5   503   folder or disk cannot be written
+    │   ├── DiskFull                          5   507   no space left; nothing acknowledged was lost
+    │   └── StoreBusy                         5   503   another process holds the write lock for too long (retryable)
+    ├── ModelError                            6   500
+    │   ├── ModelMissing                      6   500   weights not installed; says what to install
+    │   ├── ModelMismatch                     6   500   wrong hash, dimension or vector space
+    │   └── ModelUnavailable                  6   503   a model server does not answer (retryable)
+    └── DeadlineExceeded                      7   504   (retryable)
+
+`exit_code` and `http_status` are read by the command line and the server; `retryable` by callers.
+Foreign exceptions are mapped to these at the edge where they arise.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class RagstoneError(Exception):
+    """Base. `message` says what happened, `hint` what to do about it."""
+
+    exit_code: ClassVar[int] = 1
+    http_status: ClassVar[int] = 500
+    retryable: ClassVar[bool] = False
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message, hint)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.hint}".strip()
+
+    @property
+    def code(self) -> str:
+        """Stable name for machines: the class name."""
+        return type(self).__name__
+
+
+class InputError(RagstoneError):
+    exit_code = 2
+    http_status = 400
+
+
+class SettingsError(InputError):
+    pass
+
+
+class NotFound(InputError):
+    exit_code = 3
+    http_status = 404
+
+
+class QueryError(InputError):
+    pass
+
+
+class ReadError(RagstoneError):
+    exit_code = 4
+    http_status = 422
+
+
+class UnsupportedFormat(ReadError):
+    http_status = 415
+
+
+class DamagedFile(ReadError):
+    pass
+
+
+class EncryptedFile(ReadError):
+    pass
+
+
+class NoTextLayer(ReadError):
+    pass
+
+
+class EmptyFile(ReadError):
+    pass
+
+
+class LimitExceeded(ReadError):
+    http_status = 413
+
+
+class Unreadable(ReadError):
+    pass
+
+
+class ReaderCrashed(ReadError):
+    pass
+
+
+class StoreError(RagstoneError):
+    exit_code = 5
+
+
+class StoreDamaged(StoreError):
+    pass
+
+
+class StoreNewer(StoreError):
+    pass
+
+
+class StoreReadOnly(StoreError):
+    http_status = 503
+
+
+class DiskFull(StoreError):
+    http_status = 507
+
+
+class StoreBusy(StoreError):
+    http_status = 503
+    retryable = True
+
+
+class ModelError(RagstoneError):
+    exit_code = 6
+
+
+class ModelMissing(ModelError):
+    pass
+
+
+class ModelMismatch(ModelError):
+    pass
+
+
+class ModelUnavailable(ModelError):
+    http_status = 503
+    retryable = True
+
+
+class DeadlineExceeded(RagstoneError):
+    exit_code = 7
+    http_status = 504
+    retryable = True

@@ -1,0 +1,1 @@
+"""Derived indexes: they follow the store and can always be rebuilt from it."""

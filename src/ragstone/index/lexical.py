@@ -1,0 +1,428 @@
+"""BM25 over one collection, exact under deletes.
+
+The rows live in a list of segments: sealed ones are files (memory-mapped, immutable), the tail is a few small
+ones in memory. A delete clears a row's bit in its segment's mask. The number of chunks, the average length and
+every document frequency are counted over live rows when a question comes, so ids and scores depend only on which
+chunks are live, never on the history of adds, deletes, seals and merges.
+
+A search works on the snapshot it finds and never waits; changes build a new snapshot under one lock. For whoever
+follows the operation log (index/sync.py):
+
+    open      `replace([(path, checksum, dead), ...])`, then `add`/`delete` for the changes after the watermark
+    follow    `add`, `delete`; both may be repeated
+    seal      `checksum, rows = seal(path)` writes the tail; publish the file with the seq applied before the call
+    merge     `checksum, rows = merge(path, names)` writes one file in the place of several; publish, then remove
+              the old files (a search in flight keeps its mapping)
+    publish   `segment_infos()` and `dead_ids(name)` describe what is open
+    another process published: `replace` with the new set, where each `dead` includes every delete that this
+              index applied already; rows of the tail that stand in a new segment leave the tail
+    verify    `digests()` against `bag_digest(terms)`
+
+`name` is the file's name. Nothing here deletes files or knows of log positions.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..protocols import Ids, LexicalIndex, Owners, QueryTerms, Scores
+from ..types import Terms
+from .postings import (
+    Keys,
+    Mask,
+    Postings,
+    PostingsBuilder,
+    bag_digest,
+    merge_postings,
+    open_postings,
+    term_key,
+    write_postings,
+)
+
+__all__ = ["Bm25Index", "SegmentInfo", "bag_digest"]
+
+# Chosen on eight development sets, see docs/decisions/0002.
+K1 = 1.2
+B = 0.8
+# A tail segment is merged with the one before it unless that one is at least this many times larger: the tail
+# has at most log4(rows) segments, and a row is moved a small number of times.
+_TAIL_RATIO = 4
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentInfo:
+    """An open sealed segment. `rows` are those in the file, `live` those not deleted."""
+
+    name: str
+    path: Path
+    checksum: bytes
+    bytes: int
+    rows: int
+    live: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _View:
+    """A segment as one snapshot sees it. `alive` None means every row is live."""
+
+    postings: Postings
+    alive: Mask | None = None
+    path: Path | None = None
+    checksum: bytes = b""
+
+    @property
+    def live(self) -> int:
+        return len(self.postings.ids) if self.alive is None else int(np.count_nonzero(self.alive))
+
+    def mask(self) -> Mask:
+        return np.ones(len(self.postings.ids), dtype=np.bool_) if self.alive is None else self.alive
+
+    def live_ids(self) -> Ids:
+        return self.postings.ids if self.alive is None else self.postings.ids[self.alive]
+
+    def dead_ids(self) -> Ids:
+        return self.postings.ids[:0] if self.alive is None else self.postings.ids[~self.alive]
+
+    def holds(self, ids: Ids) -> Mask:
+        """Which of `ids` are live here."""
+        rows = np.minimum(np.searchsorted(self.postings.ids, ids), len(self.postings.ids) - 1)
+        if not len(self.postings.ids):
+            return np.zeros(len(ids), dtype=np.bool_)
+        here: Mask = self.postings.ids[rows] == ids
+        return here if self.alive is None else here & self.alive[rows]
+
+    def without(self, ids: Ids) -> _View:
+        """The same segment with these ids dead; itself where none of them is live here."""
+        rows = self.postings.rows_of(ids)
+        if self.alive is not None:
+            rows = rows[self.alive[rows]]
+        if not len(rows):
+            return self
+        alive = self.mask().copy()
+        alive[rows] = False
+        return replace(self, alive=alive)
+
+
+class _Snapshot:
+    """All segments at one moment. Row numbers run through the segments in order."""
+
+    def __init__(self, views: Sequence[_View], k1: float, b: float) -> None:
+        self.views = tuple(v for v in views if len(v.postings.ids))
+        self._k1 = k1
+        self._b = b
+        self._live_df: dict[int, int] = {}
+        self._owners: tuple[Owners, Ids, NDArray[np.int64], NDArray[np.float64]] | None = None
+
+    @cached_property
+    def _bases(self) -> NDArray[np.int64]:
+        sizes = [len(v.postings.ids) for v in self.views]
+        return np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes, dtype=np.int64)])
+
+    @cached_property
+    def _alive(self) -> Mask | None:
+        if all(v.alive is None for v in self.views):
+            return None
+        return np.concatenate([v.mask() for v in self.views])
+
+    @cached_property
+    def _chunks(self) -> int:
+        return sum(v.live for v in self.views)
+
+    @cached_property
+    def _norms(self) -> NDArray[np.float32]:
+        """k1 · (1 - b + b · length / average length) of every row."""
+        lengths = np.concatenate([v.postings.lengths for v in self.views])
+        live = lengths if self._alive is None else lengths[self._alive]
+        average = int(live.sum(dtype=np.int64)) / max(1, len(live)) or 1.0
+        return (self._k1 * (1 - self._b) + (self._k1 * self._b / average) * lengths).astype(np.float32)
+
+    def search(self, query: QueryTerms, k: int, allow: Ids | None) -> tuple[Ids, Scores]:
+        if k <= 0 or not self._chunks or not query.groups:
+            return np.empty(0, np.int64), np.empty(0, np.float32)
+        keys = {term: term_key(term) for group in query.groups for term, _ in group}
+        found = self._find(np.fromiter(keys.values(), dtype=np.uint64, count=len(keys)))
+        scores = np.zeros(int(self._bases[-1]), dtype=np.float32)
+        for group in query.groups:
+            forms = [(found[keys[term]], weight) for term, weight in group if keys[term] in found and weight > 0]
+            if len(forms) == 1:
+                rows, tfs, df = forms[0][0]
+                scores[rows] += self._contribution(rows, tfs, df, forms[0][1])
+            elif forms:
+                best = np.zeros_like(scores)
+                for (rows, tfs, df), weight in forms:
+                    best[rows] = np.maximum(best[rows], self._contribution(rows, tfs, df, weight))
+                scores += best
+        if self._alive is not None:
+            scores[~self._alive] = 0
+        if allow is not None:
+            for view, first in zip(self.views, self._bases.tolist(), strict=False):
+                part = scores[first : first + len(view.postings.ids)]
+                part[~np.isin(view.postings.ids, allow)] = 0
+        return self._best(scores, k)
+
+    def search_documents(self, query: QueryTerms, k: int, owners: Owners, allow: Ids | None) -> tuple[Ids, Scores]:
+        if k <= 0 or not self._chunks or not query.groups:
+            return np.empty(0, np.int64), np.empty(0, np.float32)
+        documents, place, lengths = self._grouped(owners)
+        average = float(lengths.sum()) / max(1, len(documents)) or 1.0
+        norms = self._k1 * (1 - self._b) + (self._k1 * self._b / average) * lengths
+        keys = {term: term_key(term) for group in query.groups for term, _ in group}
+        found = self._find(np.fromiter(keys.values(), dtype=np.uint64, count=len(keys)))
+        scores = np.zeros(len(documents), dtype=np.float64)
+        for group in query.groups:
+            best = np.zeros(len(documents), dtype=np.float64)
+            for term, weight in group:
+                if keys[term] not in found or weight <= 0:
+                    continue
+                rows, tfs, _ = found[keys[term]]
+                into = place[rows]
+                tf = np.bincount(into[into >= 0], weights=tfs[into >= 0], minlength=len(documents))
+                df = int(np.count_nonzero(tf))
+                idf = math.log(1 + (len(documents) - df + 0.5) / (df + 0.5))
+                best = np.maximum(best, weight * idf * (self._k1 + 1) * tf / (tf + norms))
+            scores += best
+        if allow is not None:
+            scores[~np.isin(documents, owners.documents[np.isin(owners.chunks, allow)])] = 0
+        order = np.lexsort((documents, -scores))[:k]
+        order = order[scores[order] > 0]
+        return documents[order], scores[order].astype(np.float32)
+
+    def _grouped(self, owners: Owners) -> tuple[Ids, NDArray[np.int64], NDArray[np.float64]]:
+        """Document ids (rising), for each row the place of its document among them (-1: dead or unknown), and the
+        documents' lengths. Kept for the owners asked last."""
+        if self._owners is None or self._owners[0] is not owners:
+            ids = np.concatenate([view.postings.ids for view in self.views])
+            at = np.minimum(np.searchsorted(owners.chunks, ids), max(0, len(owners.chunks) - 1))
+            known = owners.chunks[at] == ids if len(owners.chunks) else np.zeros(len(ids), dtype=np.bool_)
+            if self._alive is not None:
+                known &= self._alive
+            documents, places = np.unique(owners.documents[at[known]], return_inverse=True)
+            place = np.full(len(ids), -1, dtype=np.int64)
+            place[known] = places
+            every = np.concatenate([view.postings.lengths for view in self.views])
+            lengths = np.bincount(places, weights=every[known], minlength=len(documents)).astype(np.float64)
+            self._owners = (owners, documents, place, lengths)
+        _, documents, place, lengths = self._owners
+        return documents, place, lengths
+
+    def _find(self, keys: Keys) -> dict[int, tuple[NDArray[np.uint32], NDArray[np.uint8], int]]:
+        """For every key with a live row: its rows (dead ones too), their term frequencies, live rows."""
+        pieces: dict[int, list[tuple[NDArray[np.uint32], NDArray[np.uint8]]]] = {}
+        for view, base in zip(self.views, self._bases.tolist(), strict=False):
+            postings = view.postings
+            if not len(postings.keys):
+                continue
+            where = np.minimum(np.searchsorted(postings.keys, keys), len(postings.keys) - 1)
+            hit = postings.keys[where] == keys
+            for key, at in zip(keys[hit].tolist(), where[hit].tolist(), strict=True):
+                first, last = int(postings.starts[at]), int(postings.starts[at + 1])
+                rows = postings.docs[first:last]
+                pieces.setdefault(key, []).append((rows + np.uint32(base) if base else rows, postings.tfs[first:last]))
+        found = {}
+        for key, parts in pieces.items():
+            rows = parts[0][0] if len(parts) == 1 else np.concatenate([r for r, _ in parts])
+            tfs = parts[0][1] if len(parts) == 1 else np.concatenate([t for _, t in parts])
+            df = len(rows) if self._alive is None else self._live_df.get(key, -1)
+            if df < 0 and self._alive is not None:
+                df = self._live_df[key] = int(np.count_nonzero(self._alive[rows]))
+            if df:
+                found[key] = (rows, tfs, df)
+        return found
+
+    def _contribution(
+        self, rows: NDArray[np.uint32], tfs: NDArray[np.uint8], df: int, weight: float
+    ) -> NDArray[np.float32]:
+        idf = math.log(1 + (self._chunks - df + 0.5) / (df + 0.5))
+        tf = tfs.astype(np.float32)
+        return np.float32(weight * idf * (self._k1 + 1)) * (tf / (tf + self._norms[rows]))
+
+    def _best(self, scores: NDArray[np.float32], k: int) -> tuple[Ids, Scores]:
+        rows = np.flatnonzero(scores)
+        values = scores[rows]
+        if len(rows) > k:
+            least = np.partition(values, len(values) - k)[len(values) - k]
+            keep = values >= least
+            rows, values = rows[keep], values[keep]
+        ids = np.empty(len(rows), dtype=np.int64)
+        owner = np.searchsorted(self._bases, rows, side="right") - 1
+        for number in np.unique(owner).tolist():
+            mine = owner == number
+            ids[mine] = self.views[number].postings.ids[rows[mine] - self._bases[number]]
+        order = np.lexsort((ids, -values))[:k]
+        return ids[order], values[order]
+
+
+class Bm25Index(LexicalIndex):
+    """See the module. Safe for several threads; searches never wait for changes."""
+
+    def __init__(self, *, k1: float = K1, b: float = B) -> None:
+        self._k1 = k1
+        self._b = b
+        self._builder = PostingsBuilder()
+        self._lock = threading.Lock()  # guards the three tuples below
+        self._maintenance = threading.Lock()  # one seal, merge, open or replace at a time; taken before _lock
+        self._sealed: tuple[_View, ...] = ()
+        self._frozen: tuple[_View, ...] = ()  # tail segments that are being written to a file
+        self._tail: tuple[_View, ...] = ()
+        self._snapshot = _Snapshot((), k1, b)
+
+    def add(self, ids: Sequence[int], terms: Sequence[Terms]) -> None:
+        with self._lock:
+            given = np.asarray(ids, dtype=np.int64)
+            fresh = np.zeros(len(given), dtype=np.bool_)
+            fresh[np.unique(given, return_index=True)[1]] = True  # the first of equal ids
+            for view in self._views():
+                fresh &= ~view.holds(given)
+            chosen = np.flatnonzero(fresh).tolist()
+            if not chosen:
+                return
+            view = _View(self._builder.build([int(given[i]) for i in chosen], [terms[i] for i in chosen]))
+            self._set(tail=_settle((*self._tail, view)))
+
+    def delete(self, ids: Iterable[int]) -> None:
+        given = np.unique(np.fromiter(ids, dtype=np.int64))
+        with self._lock:
+            self._set(
+                sealed=tuple(v.without(given) for v in self._sealed),
+                frozen=tuple(v.without(given) for v in self._frozen),
+                tail=tuple(w for v in self._tail if (w := v.without(given)).live),
+            )
+
+    def search(self, query: QueryTerms, k: int, allow: Ids | None = None) -> tuple[Ids, Scores]:
+        return self._snapshot.search(query, k, allow)
+
+    def search_documents(
+        self, query: QueryTerms, k: int, owners: Owners, allow: Ids | None = None
+    ) -> tuple[Ids, Scores]:
+        return self._snapshot.search_documents(query, k, owners, allow)
+
+    def ids(self) -> Ids:
+        """Sorted."""
+        parts = [v.live_ids() for v in self._snapshot.views]
+        return np.sort(np.concatenate(parts)) if parts else np.empty(0, dtype=np.int64)
+
+    def tail_size(self) -> int:
+        """Live rows that are in no file."""
+        return sum(v.live for v in self._snapshot.views if v.path is None)
+
+    def digests(self) -> tuple[Ids, Keys]:
+        """Live ids (sorted) and for each the `bag_digest` of the terms it was added with."""
+        views = self._snapshot.views
+        parts = [(v.live_ids(), v.postings.digests()[v.mask()]) for v in views]
+        if not parts:
+            return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.uint64)
+        ids = np.concatenate([i for i, _ in parts])
+        order = np.argsort(ids)
+        return ids[order], np.concatenate([d for _, d in parts])[order]
+
+    # segments
+
+    def open_segment(self, path: Path, checksum: bytes, dead: Ids) -> None:
+        """Adds a sealed file. Raises StoreDamaged where its bytes are not those that were written."""
+        with self._maintenance:
+            view = _View(open_postings(path, checksum), None, path, checksum).without(dead)
+            with self._lock:
+                self._set(sealed=(*self._sealed, view), tail=self._outside((view,)))
+
+    def replace(self, segments: Sequence[tuple[Path, bytes, Ids]]) -> None:
+        """Makes (path, checksum, dead ids) the set of sealed segments in one step. A file that is open already is
+        kept as it is, with `dead` added to what it knows. Raises StoreDamaged, and then nothing changed."""
+        with self._maintenance:
+            known = {v.path: v for v in self._sealed}
+            opened = {
+                path: _View(open_postings(path, checksum), None, path, checksum)
+                for path, checksum, _ in segments
+                if path not in known or known[path].checksum != checksum
+            }
+            with self._lock:
+                current = {v.path: v for v in self._sealed} | opened
+                views = tuple(current[path].without(dead) for path, _, dead in segments)
+                self._set(sealed=views, tail=self._outside(tuple(opened.values())))
+
+    def seal(self, path: Path) -> tuple[bytes, int]:
+        """Writes the live rows of the tail to `path` and opens it in their place: (checksum, rows). What is added
+        meanwhile stays in the tail. Raises DiskFull, StoreReadOnly, StoreError, and then the tail is as before."""
+        with self._maintenance:
+            return self._rewrite(path, ())
+
+    def merge(self, path: Path, names: Sequence[str] | None = None) -> tuple[bytes, int]:
+        """Writes the live rows of the named sealed segments (all of them and the tail where None) to `path` and
+        opens it in their place: (checksum, rows). Errors as `seal`."""
+        with self._maintenance:
+            sealed = tuple(v for v in self._sealed if names is None or (v.path and v.path.name in names))
+            return self._rewrite(path, sealed, with_tail=names is None)
+
+    def segment_infos(self) -> list[SegmentInfo]:
+        return [
+            SegmentInfo(v.path.name, v.path, v.checksum, v.path.stat().st_size, len(v.postings.ids), v.live)
+            for v in self._sealed
+            if v.path
+        ]
+
+    def dead_ids(self, name: str) -> Ids:
+        """Ids of the named sealed segment that were deleted since it was written, sorted."""
+        return next(v.dead_ids() for v in self._sealed if v.path and v.path.name == name)
+
+    def _rewrite(self, path: Path, sealed: tuple[_View, ...], with_tail: bool = True) -> tuple[bytes, int]:
+        """The caller holds `_maintenance`, so `_sealed` changes only by deletes until the swap."""
+        with self._lock:
+            if with_tail:
+                self._set(frozen=self._tail, tail=())
+            paths = {v.path for v in sealed}
+            source = (*(v for v in self._sealed if v.path in paths), *self._frozen)
+        try:
+            merged = merge_postings([(v.postings, v.alive) for v in source])
+            checksum = write_postings(merged, path)
+            view = _View(open_postings(path, checksum), None, path, checksum)
+        except BaseException:
+            with self._lock:
+                self._set(frozen=(), tail=(*self._frozen, *self._tail))
+            raise
+        with self._lock:
+            now = (*(v for v in self._sealed if v.path in paths), *self._frozen)
+            live = [v.live_ids() for v in now]
+            gone = np.setdiff1d(view.postings.ids, np.concatenate(live) if live else view.postings.ids[:0])
+            others = tuple(v for v in self._sealed if v.path not in paths)
+            self._set(sealed=(*others, view.without(gone)), frozen=())
+        return checksum, len(view.postings.ids)
+
+    def _views(self) -> tuple[_View, ...]:
+        return (*self._sealed, *self._frozen, *self._tail)
+
+    def _outside(self, sealed: tuple[_View, ...]) -> tuple[_View, ...]:
+        """The tail without the rows that stand in these segments."""
+        tail = self._tail
+        for segment in sealed:
+            tail = tuple(v.without(segment.postings.ids) for v in tail)
+        return tuple(v for v in tail if v.live)
+
+    def _set(
+        self,
+        sealed: tuple[_View, ...] | None = None,
+        frozen: tuple[_View, ...] | None = None,
+        tail: tuple[_View, ...] | None = None,
+    ) -> None:
+        self._sealed = self._sealed if sealed is None else sealed
+        self._frozen = self._frozen if frozen is None else frozen
+        self._tail = self._tail if tail is None else tail
+        self._snapshot = _Snapshot(self._views(), self._k1, self._b)
+
+
+def _settle(tail: tuple[_View, ...]) -> tuple[_View, ...]:
+    """Merges the youngest segments of the tail until each is much smaller than the one before it."""
+    first = len(tail) - 1
+    rows = len(tail[first].postings.ids)
+    while first and len(tail[first - 1].postings.ids) < _TAIL_RATIO * rows:
+        first -= 1
+        rows += len(tail[first].postings.ids)
+    if first == len(tail) - 1:
+        return tail
+    return (*tail[:first], _View(merge_postings([(v.postings, v.alive) for v in tail[first:]])))

@@ -1,0 +1,167 @@
+"""Sealed segments in the data folder: who may write them, which are merged, and what is thrown away.
+
+One process at a time seals: it holds a lock on DATA/indexer.lock, which the system releases when the process ends, in
+whatever way. A file is published (a transaction of the store) only when it is complete and durable, so a process that
+dies leaves at most files that nobody refers to; the next one that seals removes them.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from ..errors import NotFound
+from ..protocols import Ids, Segment, Store
+from .lexical import SegmentInfo
+
+LOCK = "indexer.lock"
+SEGMENTS = "segments"
+MOST_SEGMENTS = 6
+MOST_DEAD = 0.2
+"""Share of dead rows above which a segment is written anew."""
+GROWTH = 2
+"""A segment joins a merge where it is at most this many times as large as the smaller ones together."""
+GRACE_SECONDS = 60.0
+"""A file that nothing refers to is left alone for so long after it was written."""
+SLACK = 5_000
+"""Log entries that stay below the watermarks, so that who follows the log rarely has to open the segments again."""
+MOST_LAG = 100_000
+"""Log entries after which a set of segments is no longer waited for: who opens it makes it again from the store."""
+
+
+class Sealable(Protocol):
+    """What Bm25Index and FlatVectorIndex have in common for sealing."""
+
+    def tail_size(self) -> int: ...
+    def seal(self, path: Path) -> tuple[bytes, int]: ...
+    def merge(self, path: Path, names: Sequence[str] | None = None) -> tuple[bytes, int]: ...
+    def segment_infos(self) -> list[SegmentInfo]: ...
+    def dead_ids(self, name: str) -> Ids: ...
+
+
+@contextmanager
+def indexer_lock(folder: Path, *, wait_seconds: float = 0.0) -> Iterator[bool]:
+    """Whether this caller may write segments now; until the block ends nobody else may. False too where the folder
+    cannot be written."""
+    try:
+        descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError:
+        yield False
+        return
+    deadline = time.monotonic() + wait_seconds
+    try:
+        while not (held := _lock(descriptor)) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        yield held
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def new_path(folder: Path, kind: str, seq: int) -> Path:
+    return folder / SEGMENTS / f"{kind}-{seq:012d}-{secrets.token_hex(4)}.seg"
+
+
+def segments_to_merge(infos: Sequence[SegmentInfo]) -> list[str]:
+    """Names of the segments that are to become one; none where all is well. Each row is moved about log(rows) times."""
+    rising = sorted(infos, key=lambda info: info.live)
+    if len(rising) > MOST_SEGMENTS:
+        group, live = rising[:2], rising[0].live + rising[1].live
+        for info in rising[2:]:
+            if info.live > GROWTH * live and len(rising) - len(group) < MOST_SEGMENTS:
+                break
+            group.append(info)
+            live += info.live
+        return [info.name for info in group]
+    dead = [info for info in rising if info.rows - info.live > MOST_DEAD * info.rows]
+    return [dead[0].name] if dead else []
+
+
+def described(index: Sealable, kind: str, space: str, watermark: int) -> list[Segment]:
+    """The sealed segments of an index as the store keeps them."""
+    return [
+        Segment(
+            kind="lexical" if kind == "lexical" else "vector",
+            space=space,
+            name=info.name,
+            checksum=info.checksum,
+            size=info.bytes,
+            rows=info.rows,
+            watermark=watermark,
+            dead=index.dead_ids(info.name).astype("<i8").tobytes(),
+        )
+        for info in index.segment_infos()
+    ]
+
+
+def dead_ids(segment: Segment) -> Ids:
+    return np.frombuffer(segment.dead, dtype="<i8").astype(np.int64)
+
+
+def _published(store: Store) -> Iterator[tuple[str, list[Segment]]]:
+    """Every collection with its segments; one that is dropped meanwhile has none any more."""
+    for collection in store.collections():
+        try:
+            yield collection, store.segments(collection)
+        except NotFound:
+            continue
+
+
+def remove_orphans(store: Store, *, grace_seconds: float = GRACE_SECONDS) -> list[str]:
+    """Removes files that no published set refers to; returns their names. The caller holds the indexer lock.
+    Processes that have such a file mapped keep it; one that is about to open it reads the set again."""
+    published = {segment.name for _, segments in _published(store) for segment in segments}
+    removed = []
+    for path in sorted((store.folder / SEGMENTS).iterdir()):
+        abandoned = path.suffix == ".tmp"
+        if path.name in published or not path.is_file():
+            continue
+        if abandoned or time.time() - path.stat().st_mtime >= grace_seconds:
+            path.unlink()
+            removed.append(path.name)
+    return removed
+
+
+def trim_log(store: Store, *, slack: int = SLACK) -> None:
+    """Forgets log entries that no set of segments needs. The caller holds the indexer lock."""
+    last, first = store.last_seq(), store.first_seq()
+    if last - first < 2 * slack:
+        return
+    needed = last
+    idle: list[tuple[str, list[Segment]]] = []
+    for collection, segments in _published(store):
+        groups: dict[tuple[str, str], list[Segment]] = {("lexical", ""): []}
+        for segment in segments:
+            groups.setdefault((segment.kind, segment.space), []).append(segment)
+        for group in groups.values():
+            watermark = group[0].watermark if group else 0
+            waiting = store.changes(watermark, 1, collection)
+            if not waiting:
+                idle.append((collection, group))
+            elif waiting[0].seq > last - MOST_LAG:
+                needed = min(needed, waiting[0].seq - 1)
+    below = needed - slack + 1
+    if below - first < slack:
+        return
+    for collection, group in idle:
+        if group and group[0].watermark < below:
+            moved = [replace(segment, watermark=needed) for segment in group]
+            with suppress(NotFound):  # dropped meanwhile
+                store.publish(collection, group[0].kind, group[0].space, moved)
+    store.trim_log(below)

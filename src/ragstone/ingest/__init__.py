@@ -1,0 +1,1 @@
+"""From files to prepared documents: find, load, read in confinement, chunk, store."""

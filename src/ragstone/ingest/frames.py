@@ -1,0 +1,98 @@
+"""What travels between the parent and a parser worker: length-prefixed MessagePack, each frame with a known type.
+
+A frame from a worker is untrusted (the worker parses hostile bytes): its length is checked before anything is read,
+and it decodes into the declared types or not at all.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from ..types import Blob, PreparedDocument
+from .limits import ReadFailure
+
+HEADER = struct.Struct("<Q")
+
+Result = PreparedDocument | ReadFailure
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """First frame on a zygote's control channel: what its workers are to do. `options_type` is `module:name`;
+    `scratch` is the folder in which each worker gets one of its own."""
+
+    task: str
+    options_type: str
+    options: bytes
+    limits: bytes
+    scratch: str
+    rehearse: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One result: exactly one of the two is set (a union of two dataclasses does not decode)."""
+
+    document: PreparedDocument | None = None
+    failure: ReadFailure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """Answer to one blob. `retiring`: the worker hit its memory limit and will take no more."""
+
+    items: list[Item]
+    retiring: bool = False
+
+
+_encoder = msgspec.msgpack.Encoder()
+_blobs = msgspec.msgpack.Decoder(list[Blob])
+_reply = msgspec.msgpack.Decoder(Reply)
+_assignment = msgspec.msgpack.Decoder(Assignment)
+
+
+def frame(payload: bytes) -> bytes:
+    return HEADER.pack(len(payload)) + payload
+
+
+def encode_blobs(blobs: Sequence[Blob]) -> bytes:
+    return frame(_encoder.encode(blobs))
+
+
+def decode_blobs(payload: bytes) -> list[Blob]:
+    return _blobs.decode(payload)
+
+
+def encode_reply(results: Sequence[Result], *, retiring: bool = False) -> bytes:
+    items = [Item(failure=r) if isinstance(r, ReadFailure) else Item(document=r) for r in results]
+    return frame(_encoder.encode(Reply(items, retiring)))
+
+
+def decode_reply(payload: bytes | bytearray) -> tuple[list[Result], bool]:
+    """Raises msgspec.DecodeError on anything but a reply."""
+    reply = _reply.decode(payload)
+    results: list[Result] = []
+    for item in reply.items:
+        if item.document is not None:
+            results.append(item.document)
+        elif item.failure is not None:
+            results.append(item.failure)
+        else:
+            raise msgspec.ValidationError("an item is neither document nor failure")
+    return results, reply.retiring
+
+
+def encode_assignment(assignment: Assignment) -> bytes:
+    return frame(_encoder.encode(assignment))
+
+
+def decode_assignment(payload: bytes) -> Assignment:
+    return _assignment.decode(payload)
+
+
+def encode_value(value: object) -> bytes:
+    return _encoder.encode(value)

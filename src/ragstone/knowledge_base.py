@@ -1,0 +1,545 @@
+"""The one object that every surface talks to: documents in, hits and cited answers out."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import stat
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import msgspec
+
+from .answer.answerer import Answerer
+from .cache.memory import MemoryCache
+from .embedding.workers import EmbeddingWorker
+from .errors import InputError, NotFound, RagstoneError, StoreError
+from .index.indexer import Indexer
+from .index.sync import CollectionIndex
+from .ingest import pipeline, sources
+from .ingest.names import MEMBER, uri_of
+from .ingest.prepare import PrepareOptions, prepare_parsed
+from .ingest.sandbox import Sandbox
+from .protocols import Embedder, Store
+from .search.retriever import Retriever
+from .text.globs import has_magic, path_matcher
+from .text.language import detect_query
+from .transfer import export_documents, import_documents
+from .types import (
+    Answer,
+    AnswerEvent,
+    CollectionStatus,
+    Document,
+    Filter,
+    IngestReport,
+    Metadata,
+    Mode,
+    ParsedDocument,
+    ProgressCallback,
+    SearchResult,
+    VerifyReport,
+)
+
+DEFAULT_COLLECTION = "default"
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a knowledge base is made of; `assemble` chooses the classes. Callables are called when first needed."""
+
+    store: Store
+    space: Callable[[], str]
+    embedder: Callable[[], Embedder]
+    worker: Callable[[], EmbeddingWorker] | None
+    sandbox: Callable[[], Sandbox]
+    open_index: Callable[[str], CollectionIndex]
+    retriever: Callable[[KnowledgeBase], Retriever]
+    answerer: Callable[[], Answerer]
+    prepare: PrepareOptions
+    salt: bytes
+    source_options: sources.SourceOptions
+    cache: MemoryCache[SearchResult]
+    background: bool
+    evidence_depth: int
+    models: Callable[[], list[dict[str, Any]]]
+    closers: Sequence[Callable[[], None]] = ()
+    """Read when the knowledge base closes: what was opened meanwhile adds to it."""
+
+
+class KnowledgeBase:
+    """Thread-safe. Use as a context manager, or call `close`. Several processes may open the same folder."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._store = parts.store
+        self._indexes: dict[str, CollectionIndex] = {}
+        self._lock = threading.RLock()
+        self._retriever = parts.retriever(self)
+        self._sandbox: Sandbox | None = None
+        self._background: threading.Thread | None = None
+        self._indexer: Indexer | None = None
+        self._wake = threading.Event()
+        self._closing = threading.Event()
+
+    # ------------------------------------------------------------------ documents in
+    def add(
+        self,
+        paths: Sequence[str | os.PathLike[str]],
+        *,
+        collection: str = DEFAULT_COLLECTION,
+        metadata: Metadata | None = None,
+        progress: ProgressCallback | None = None,
+        remember: bool = True,
+    ) -> IngestReport:
+        """Files, folders and globs. What the report names as added or updated is durable and can be found by its
+        words; vectors follow (in the background, or by `embed_pending`). With `remember`, folders are followed by
+        `sync`. A file that cannot be read is reported and the rest goes on. Raises NotFound, StoreError."""
+        given = [os.fspath(path) for path in paths]
+        if not given:
+            raise InputError("there is nothing to add.", "Name a file or a folder.")
+        found = list(sources.discover(given, self._parts.source_options))
+        self._store.create_collection(collection)
+        report = pipeline.ingest(
+            self._store, self._reader(), found, collection, progress=progress, metadata=metadata,
+            salt=self._parts.salt, max_bytes=self._parts.source_options.file_bytes,
+        )  # fmt: skip
+        if remember:
+            for path in given:
+                if Path(path).is_dir():
+                    pipeline.remember(self._store, collection, path, metadata or {})
+        self._after_write(collection)
+        return report
+
+    def add_texts(
+        self,
+        texts: Iterable[tuple[str, str, str, Metadata]],
+        *,
+        collection: str = DEFAULT_COLLECTION,
+        progress: ProgressCallback | None = None,
+    ) -> IngestReport:
+        """Documents that are text already: (uri, title, text, metadata). Durable and searchable on return."""
+        self._store.create_collection(collection)
+        options = self._parts.prepare
+
+        def prepared(item: tuple[str, str, str, Metadata]) -> pipeline.Ready:
+            uri, title, text, metadata = item
+            identity = msgspec.json.encode([title, text, dict(metadata)], order="sorted")
+            content_hash = hashlib.blake2b(identity, digest_size=32).digest()
+            parsed = ParsedDocument(text=text, title=title, metadata=metadata)
+            return pipeline.Ready(
+                uri,
+                content_hash,
+                len(text),
+                lambda: prepare_parsed(uri, parsed, content_hash, len(text.encode()), 0.0, options),
+            )
+
+        report = pipeline.ingest_prepared(
+            self._store, (prepared(item) for item in texts), collection, progress=progress
+        )
+        self._after_write(collection)
+        return report
+
+    def embed_pending(self, *, collection: str | None = None, progress: ProgressCallback | None = None) -> int:
+        """Embeds every chunk that has no vector yet, newest first, and returns how many it embedded. Can be
+        interrupted at any moment: what is done stays done."""
+        if self._parts.worker is None:
+            return 0
+        worker = self._parts.worker()
+        return sum(
+            worker.run(name, progress=progress, foreground=True, wait_for_others=True)
+            for name in self._named(collection)
+        )
+
+    def sync(self, *, collection: str | None = None, progress: ProgressCallback | None = None) -> IngestReport:
+        """Brings the collection (or all) to the state of the folders that were added: new and changed files are
+        read, vanished ones removed. A folder that is gone itself is reported and nothing of it is removed."""
+        reports = []
+        for name in self._named(collection):
+            reports.append(
+                pipeline.sync(
+                    self._store, self._reader(), name, self._parts.source_options, progress=progress,
+                    salt=self._parts.salt,
+                )
+            )  # fmt: skip
+            self._after_write(name)
+        return pipeline.joined(reports)
+
+    def watch(
+        self,
+        paths: Sequence[str | os.PathLike[str]],
+        *,
+        collection: str = DEFAULT_COLLECTION,
+        progress: ProgressCallback | None = None,
+        stop: threading.Event | None = None,
+    ) -> Iterator[IngestReport]:
+        """Adds the folders, then follows them until `stop` is set; one report for each settled group of changes."""
+        following = sources.watch([os.fspath(p) for p in paths], self._parts.source_options, stop=stop)
+        next(following, None)  # the watch stands before the folders are read: no change falls in between
+        yield self.add(paths, collection=collection, progress=progress)
+        for change in following:
+            report = pipeline.apply_changes(
+                self._store, self._reader(), collection, change, self._parts.source_options, progress=progress,
+                salt=self._parts.salt,
+            )  # fmt: skip
+            self._after_write(collection)
+            yield report
+
+    def remove(self, patterns: Sequence[str], *, collection: str = DEFAULT_COLLECTION) -> list[str]:
+        """Removes documents by uri, path, folder or glob; returns the uris. Raises NotFound where a pattern fits
+        nothing (then nothing is removed)."""
+        known = self._store.known(collection)
+        chosen: dict[str, None] = {}
+        for pattern in patterns:
+            matching = _matching(pattern, known)
+            if not matching:
+                raise NotFound(f"nothing in {collection!r} matches {pattern!r}.", "See `ragstone list`.")
+            chosen.update(dict.fromkeys(matching))
+        removed = self._store.delete(collection, list(chosen))
+        for pattern in patterns:
+            if "\0" not in pattern:
+                self._store.remove_root(collection, uri_of(os.path.abspath(pattern)))  # noqa: PTH100 - as it was given
+        self._after_write(collection)
+        return removed
+
+    def drop_collection(self, name: str) -> None:
+        """Removes a collection with all its documents. Raises NotFound."""
+        self._store.drop_collection(name)
+        with self._lock:
+            index = self._indexes.pop(name, None)
+        if index is not None:
+            index.close()
+
+    # ------------------------------------------------------------------ answers out
+    def search(
+        self,
+        query: str,
+        *,
+        collections: Sequence[str] | None = None,
+        k: int = 10,
+        filter: Filter | None = None,
+        mode: Mode = "hybrid",
+        diversity: float | None = None,
+        one_per_document: bool = False,
+        highlights: bool = True,
+        deadline: float | None = None,
+        cache: bool = True,
+    ) -> SearchResult:
+        """The best k chunks. A repeated question is answered from memory only while the indexes stand exactly
+        where they stood. Raises QueryError, NotFound, DeadlineExceeded."""
+        names = self._chosen(collections)
+        key = None
+        if cache:
+            state = []
+            for name in names:
+                view = self.index(name)
+                view.refresh()
+                state.append((name, view.at()))
+            # repr, because a filter for draft=True equals one for draft=1 but means something else
+            key = (tuple(state), query, k, repr(filter), mode, diversity, one_per_document, highlights)
+            held = self._parts.cache.get(key)
+            if held is not None:
+                return held
+        result = self._retriever.search(
+            [query], names, k=k, filter=filter, mode=mode, diversity=diversity,
+            one_per_document=one_per_document, highlights=highlights, deadline=deadline,
+        )[0]  # fmt: skip
+        # kept only if nothing was written meanwhile, so that the key describes what the result was made of, and
+        # only if nothing was left out for a deadline
+        complete = deadline is None or not result.notes
+        if key is not None and complete and key[0] == tuple((n, self.index(n).at()) for n in names):
+            self._parts.cache.put(key, result)
+        return result
+
+    def search_batch(
+        self,
+        queries: Sequence[str],
+        *,
+        collections: Sequence[str] | None = None,
+        k: int = 10,
+        filter: Filter | None = None,
+        mode: Mode = "hybrid",
+        diversity: float | None = None,
+    ) -> list[SearchResult]:
+        """Many questions at once: embedded together. Same results as `search` one by one."""
+        return self._retriever.search(
+            queries, self._chosen(collections), k=k, filter=filter, mode=mode, diversity=diversity
+        )
+
+    def ask(
+        self,
+        question: str,
+        *,
+        collections: Sequence[str] | None = None,
+        filter: Filter | None = None,
+        deadline: float | None = None,
+    ) -> Answer:
+        """An answer whose every sentence names the spans that support it. `deadline` is `time.monotonic()` seconds.
+        Raises QueryError, NotFound, DeadlineExceeded."""
+        final = None
+        for event in self.ask_stream(question, collections=collections, filter=filter, deadline=deadline):
+            final = event.answer or final
+        if final is None:
+            raise InputError("the answer ended without a result.")
+        return final
+
+    def ask_stream(
+        self,
+        question: str,
+        *,
+        collections: Sequence[str] | None = None,
+        filter: Filter | None = None,
+        deadline: float | None = None,
+    ) -> Iterator[AnswerEvent]:
+        """Stages and tokens as they come; the last event is `final`."""
+        yield AnswerEvent("stage", "search")
+        found = self.search(
+            question, collections=collections, filter=filter, k=self._parts.evidence_depth,
+            highlights=False, deadline=deadline,
+        )  # fmt: skip
+        language = detect_query(question, ("de", "en"))
+        for event in self._parts.answerer().stream(question, found.hits, language=language, deadline=deadline):
+            if event.answer is None:
+                yield event
+                continue
+            timings = {"search": found.timings["total"], **event.answer.timings}
+            notes = (*found.notes, *event.answer.notes)
+            yield AnswerEvent("final", answer=replace(event.answer, timings=timings, notes=notes))
+
+    # ------------------------------------------------------------------ what is there
+    def documents(self, collection: str = DEFAULT_COLLECTION, filter: Filter | None = None) -> list[Document]:
+        return list(self._store.documents(collection, filter))
+
+    def document(self, uri: str, collection: str = DEFAULT_COLLECTION) -> Document:
+        """By uri, or by path, or by the end of a uri where only one document ends so. Raises NotFound."""
+        known = self._store.known(collection)
+        matching = [uri] if uri in known else _matching(uri, known)
+        if not matching:
+            matching = [u for u in known if u.endswith("/" + uri)]
+        if len(matching) != 1:
+            what = "no document is" if not matching else f"{len(matching)} documents are"
+            raise NotFound(f"{what} called {uri!r} in {collection!r}.", "`ragstone list` shows what is there.")
+        return self._store.document(collection, matching[0])
+
+    def text(self, uri: str, collection: str = DEFAULT_COLLECTION) -> str:
+        """The document's text, to which every offset refers."""
+        return self._store.document_text(self.document(uri, collection).id)
+
+    def collections(self) -> list[CollectionStatus]:
+        return [self.collection(name) for name in self._store.collections()]
+
+    def collection(self, name: str) -> CollectionStatus:
+        """Raises NotFound."""
+        documents = characters = chunks = 0
+        for document in self._store.documents(name):
+            documents += 1
+            characters += document.characters
+            chunks += document.chunks
+        space = self._parts.space()
+        waiting = self._store.count_pending(name, space) if space else 0
+        return CollectionStatus(
+            name, documents, chunks, characters, self._store.revision(name), chunks - waiting, waiting, space,
+            self._store.languages(name),
+        )  # fmt: skip
+
+    def status(self) -> dict[str, Any]:
+        """Everything `ragstone status` shows, as plain values."""
+        import psutil
+
+        cache = self._parts.cache.statistics()
+        folder = self._store.folder
+        return {
+            "folder": str(folder),
+            "bytes": _bytes_below(folder),
+            "collections": [msgspec.to_builtins(c) for c in self.collections()],
+            "segments": {
+                name: [
+                    {"kind": s.kind, "space": s.space, "name": s.name, "rows": s.rows, "bytes": s.size}
+                    for s in self._store.segments(name)
+                ]
+                for name in self._store.collections()
+            },
+            "roots": {name: self._store.roots(name) for name in self._store.collections()},
+            "cache": {
+                "entries": cache.entries, "hits": cache.hits, "misses": cache.misses, "hit_rate": cache.hit_rate
+            },
+            "memory_mb": round(psutil.Process().memory_info().rss / 1e6, 1),
+        }  # fmt: skip
+
+    def models(self) -> list[dict[str, Any]]:
+        return self._parts.models()
+
+    # ------------------------------------------------------------------ care
+    def verify(self, *, progress: ProgressCallback | None = None) -> VerifyReport:
+        """Compares the store, every index and the log; `problems` is empty when all agree."""
+        checked: dict[str, int] = {"collections": 0}
+        problems = list(self._store.check())
+        for name in self._store.collections():
+            report = self.index(name).verify(progress=progress)
+            checked["collections"] += 1
+            for kind, count in report.checked.items():
+                checked[kind] = checked.get(kind, 0) + count
+            problems.extend(f"{name}: {problem}" for problem in report.problems)
+        return VerifyReport(checked, tuple(problems))
+
+    def rebuild(self, *, progress: ProgressCallback | None = None) -> None:
+        """Builds every index anew from the store, beside the old ones, and swaps."""
+        for name in self._store.collections():
+            self.index(name).rebuild(progress=progress)
+        self._parts.cache.clear()
+
+    def export(
+        self, path: str | os.PathLike[str], *, collection: str | None = None, progress: ProgressCallback | None = None
+    ) -> int:
+        """Writes documents with text and positions as JSON lines; returns how many."""
+        return export_documents(self._store, Path(path), self._named(collection), progress)
+
+    def import_(self, path: str | os.PathLike[str], *, progress: ProgressCallback | None = None) -> int:
+        """Reads what `export` wrote; returns the number of documents. Raises NotFound, DamagedFile."""
+        count, names = import_documents(self._store, Path(path), progress)
+        for name in names:
+            self._after_write(name)
+        return count
+
+    def close(self) -> None:
+        """Stops background work, seals what is worth sealing, and lets go of every file and process, also of the
+        rest where one of them fails."""
+        self._closing.set()
+        self._wake.set()
+        if self._background is not None:
+            self._background.join()
+        if self._indexer is not None:
+            self._indexer.stop()
+        with self._lock:
+            indexes, self._indexes = list(self._indexes.values()), {}
+        with ExitStack() as stack:  # the last one first
+            stack.callback(self._store.close)
+            for close in self._parts.closers:
+                stack.callback(close)
+            if self._sandbox is not None:
+                stack.callback(self._sandbox.close)
+            for index in indexes:
+                stack.callback(index.close)
+
+    def __enter__(self) -> KnowledgeBase:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # ------------------------------------------------------------------ inside
+    @property
+    def store(self) -> Store:
+        """For measuring and tools."""
+        return self._store
+
+    def embedder(self) -> Embedder:
+        """The embedding model, loaded at the first call. Raises ModelError."""
+        return self._parts.embedder()
+
+    def index(self, collection: str) -> CollectionIndex:
+        """The indexes of one collection, opened once. Raises NotFound."""
+        with self._lock:
+            held = self._indexes.get(collection)
+            if held is None:
+                self._store.revision(collection)
+                held = self._indexes[collection] = self._parts.open_index(collection)
+                if self._parts.background and self._indexer is None:
+                    self._indexer = Indexer(self._open_indexes, on_error=_report)
+                    self._indexer.start()
+            return held
+
+    def _open_indexes(self) -> list[CollectionIndex]:
+        with self._lock:
+            return list(self._indexes.values())
+
+    def _reader(self) -> Sandbox:
+        with self._lock:
+            if self._sandbox is None:
+                self._sandbox = self._parts.sandbox()
+            return self._sandbox
+
+    def _named(self, collection: str | None) -> list[str]:
+        if collection is None:
+            return self._store.collections()
+        self._store.revision(collection)
+        return [collection]
+
+    def _chosen(self, collections: Sequence[str] | None) -> list[str]:
+        if collections is None:
+            names = self._store.collections()
+            if not names:
+                raise NotFound("there are no documents yet.", "Add some with `ragstone add PATH`.")
+            return names
+        return [name for chosen in collections for name in self._named(chosen)]
+
+    def _after_write(self, collection: str) -> None:
+        index = self.index(collection)
+        index.refresh()
+        try:
+            index.seal()
+        except StoreError as error:
+            _report(error)
+        if self._parts.background and self._parts.worker is not None:
+            self._wake.set()
+            with self._lock:
+                if self._background is None:
+                    self._background = threading.Thread(target=self._embed_in_background, daemon=True)
+                    self._background.start()
+
+    def _embed_in_background(self) -> None:
+        worker = self._parts.worker
+        while worker is not None and not self._closing.is_set():
+            self._wake.wait()
+            self._wake.clear()
+            for name in self._store.collections():
+                if self._closing.is_set():
+                    return
+                try:
+                    worker().run(name, stop=self._closing)
+                except NotFound:
+                    continue  # dropped meanwhile
+                except RagstoneError as error:
+                    # the chunks stay marked as waiting: the next write or `embed_pending` tries again
+                    log.warning("embedding waits: %s", error)
+
+
+def _report(error: RagstoneError) -> None:
+    """Sealing only moves rows to files; what failed is tried again and nothing is lost, but a person should know."""
+    log.warning("sealing waits: %s", error)
+
+
+def _matching(pattern: str, known: Iterable[str]) -> list[str]:
+    """uris that equal the pattern or the path that it is, lie in that folder or archive, or fit it as a glob
+    (text/globs.py). A glob with folders in it begins where the caller stands, unless with `/` or `**`."""
+    names = [pattern]
+    if "\0" not in pattern:
+        names += [uri_of(os.path.abspath(pattern)), uri_of(sources.resolved(pattern))]  # noqa: PTH100 - with links
+    inside = tuple(name.rstrip("/") + end for name in names[1:] for end in ("/", MEMBER))
+    exact = [uri for uri in known if uri in names or uri.startswith(inside)]
+    if exact or not has_magic(pattern):
+        return exact
+    anywhere = "/" not in pattern or pattern.startswith(("/", "**")) or "://" in pattern
+    fits = path_matcher(pattern if anywhere else names[1])
+    return [uri for uri in known if fits(uri)]
+
+
+def _bytes_below(folder: Path) -> int:
+    """Of the files in a folder. Those that vanish meanwhile (a merged index file) count nothing."""
+    total = 0
+    for path in folder.rglob("*"):
+        try:
+            status = path.lstat()
+        except FileNotFoundError:
+            continue
+        total += status.st_size if stat.S_ISREG(status.st_mode) else 0
+    return total

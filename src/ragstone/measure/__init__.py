@@ -1,0 +1,1 @@
+"""Ragstone measures itself: retrieval and answer quality, speed, comparison of two measurements."""

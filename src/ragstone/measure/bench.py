@@ -1,0 +1,373 @@
+"""Speed and memory of this machine with this configuration, component by component.
+
+Every scenario works in folders of its own and returns plain figures; `run` collects them with the machine and the
+commit. Ratios inside one run are robust, seconds are not: other work on the machine moves them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..embedding.bare import bare_rates
+from ..embedding.cached import CachedEmbedder
+from ..embedding.onnx import OnnxEmbedder
+from ..errors import DamagedFile, InputError
+from ..knowledge_base import KnowledgeBase
+from ..types import Progress, ProgressCallback
+from .machine import machine
+from .metrics import percentile
+from .synthetic import TextMaker, mixtures
+
+SCHEMA_VERSION = 1
+OpenKnowledgeBase = Callable[[Path], KnowledgeBase]
+QUERIES = 200
+WARM_UP = 20
+
+
+def run(
+    open_at: OpenKnowledgeBase,
+    *,
+    chunks: int = 10_000,
+    megabytes: float = 10.0,
+    pdfs: Path | None = None,
+    only: frozenset[str] = frozenset(),
+    progress: ProgressCallback | None = None,
+) -> dict[str, Any]:
+    """Runs the scenarios (`only`: by name) and returns the report. `chunks` is the size of the searched
+    collection, `megabytes` of the text that is added, `pdfs` a folder of PDF files of your own."""
+    scenarios: dict[str, Callable[[], dict[str, Any]]] = {
+        "ingest": lambda: ingest(open_at, megabytes),
+        "delta": lambda: delta(open_at),
+        "embedding": lambda: embedding(open_at),
+        "search": lambda: search(open_at, chunks),
+        "search_while_adding": lambda: search_while_adding(open_at),
+        "cold_start": lambda: cold_start(open_at),
+    }
+    if pdfs is not None:
+        scenarios["pdf"] = lambda: pdf(open_at, pdfs)
+    unknown = only - scenarios.keys()
+    if unknown:
+        raise InputError(f"there is no benchmark called {sorted(unknown)[0]!r}.", f"There are: {', '.join(scenarios)}.")
+    chosen = [name for name in scenarios if not only or name in only]
+    report: dict[str, Any] = {"schema_version": SCHEMA_VERSION, **machine(), "chunks": chunks, "scenarios": {}}
+    for number, name in enumerate(chosen):
+        if progress:
+            progress(Progress("verify", number, len(chosen), name))
+        report["scenarios"][name] = scenarios[name]()
+    if progress:
+        progress(Progress("verify", len(chosen), len(chosen)))
+    return report
+
+
+def ingest(open_at: OpenKnowledgeBase, megabytes: float) -> dict[str, Any]:
+    """Markdown files of 50 kB: from the call to durable and searchable."""
+    maker = TextMaker()
+    with tempfile.TemporaryDirectory(prefix="ragstone-bench-") as place:
+        source = Path(place, "source")
+        source.mkdir()
+        size = 0
+        count = 0
+        while size < megabytes * 1e6:
+            text = maker.markdown(50_000)
+            size += len(text.encode())
+            Path(source, f"{count:05}.md").write_text(text, encoding="utf-8")
+            count += 1
+        with open_at(Path(place, "data")) as kb:
+            kb.add([_one_file(source.parent / "warm.md", maker)], remember=False)
+            started = time.perf_counter()
+            report = kb.add([source])
+            seconds = time.perf_counter() - started
+            found = kb.search(maker.question(text), mode="lexical")
+    return {
+        "files": report.count("added"),
+        "megabytes": size / 1e6,
+        "seconds": seconds,
+        "mb_per_s": size / 1e6 / seconds,
+        "searchable": bool(found.hits),
+    }
+
+
+def delta(open_at: OpenKnowledgeBase) -> dict[str, Any]:
+    """500 unchanged files again, and one paragraph edited in a file of 1 MB."""
+    maker = TextMaker(11)
+    with tempfile.TemporaryDirectory(prefix="ragstone-bench-") as place:
+        source = Path(place, "source")
+        source.mkdir()
+        for number in range(500):
+            Path(source, f"{number:05}.md").write_text(maker.markdown(4_000), encoding="utf-8")
+        large = Path(place, "large.md")
+        large.write_text(maker.markdown(1_000_000), encoding="utf-8")
+        with open_at(Path(place, "data")) as kb:
+            kb.add([source, large])
+            started = time.perf_counter()
+            again = kb.add([source])
+            unchanged = time.perf_counter() - started
+            waiting = kb.collection("default").waiting
+            paragraphs = large.read_text(encoding="utf-8").split("\n\n")
+            paragraphs[len(paragraphs) // 2] = "Zimtwolke. " + maker.paragraph(500)
+            large.write_text("\n\n".join(paragraphs), encoding="utf-8")
+            started = time.perf_counter()
+            edited = kb.add([large])
+            hits = kb.search("Zimtwolke", mode="lexical").hits
+            searchable = time.perf_counter() - started
+            grown = kb.collection("default").waiting - waiting
+    return {
+        "unchanged_files": again.count("unchanged"),
+        "unchanged_seconds": unchanged,
+        "edited_chunks_added": edited.files[0].chunks_added,
+        "edited_chunks_removed": edited.files[0].chunks_removed,
+        "edited_waiting_change": grown,
+        "edited_found": bool(hits),
+        "edited_seconds_to_searchable": searchable,
+    }
+
+
+def pdf(open_at: OpenKnowledgeBase, folder: Path) -> dict[str, Any]:
+    """Pages per second of the PDF files in a folder, to durable and searchable."""
+    with tempfile.TemporaryDirectory(prefix="ragstone-bench-") as place, open_at(Path(place)) as kb:
+        started = time.perf_counter()
+        report = kb.add([folder], remember=False)
+        seconds = time.perf_counter() - started
+        pages = sum(len(d.pages) for d in kb.documents() if d.media_type == "application/pdf")
+    return {
+        "files": report.count("added"), "failed": report.count("failed"), "pages": pages, "seconds": seconds,
+        "pages_per_s": pages / seconds,
+    }  # fmt: skip
+
+
+def embedding(open_at: OpenKnowledgeBase, texts: int = 192) -> dict[str, Any]:
+    """The background worker, from the store and back into it, against the bare model on the same texts."""
+    maker = TextMaker(13)
+    with tempfile.TemporaryDirectory(prefix="ragstone-bench-") as place, open_at(Path(place)) as kb:
+        kb.add_texts((f"t{i}", "", maker.paragraph(900), {}) for i in range(texts))
+        embedder = kb.embedder()
+        embedder.embed(["warm"], "passage")
+        store = kb.store
+        sample = [p.text for p in store.pending("default", kb.collection("default").space, texts)]
+        model = embedder.wrapped if isinstance(embedder, CachedEmbedder) else embedder
+        bare: dict[str, Any] | None = None
+        if isinstance(model, OnnxEmbedder):
+            bare = asdict(bare_rates(model, sample, os.cpu_count() or 1)[0])
+        started, used = time.perf_counter(), time.process_time()
+        done = kb.embed_pending()
+        seconds, used = time.perf_counter() - started, time.process_time() - used
+        alone = [_timed(lambda: embedder.embed([maker.title()], "query")) for _ in range(30)]
+    return {
+        "chunks": done,
+        "characters_per_chunk": sum(map(len, sample)) / len(sample),
+        "worker_chunks_per_s": done / seconds,
+        "worker_chunks_per_cpu_s": done / used,
+        "bare": bare,
+        "worker_share_of_bare": done / seconds / bare["texts_per_second"] if bare else None,
+        "worker_share_of_bare_by_cpu": done / used / bare["texts_per_cpu_second"] if bare else None,
+        "query_ms": {"p50": percentile(alone, 0.5), "p95": percentile(alone, 0.95)},
+    }
+
+
+def fill(kb: KnowledgeBase, chunks: int, maker: TextMaker) -> list[str]:
+    """Puts about `chunks` chunks with vectors into the default collection; returns some of the texts."""
+    kept: list[str] = []
+
+    def documents() -> Any:
+        for number in range(chunks):
+            text = maker.paragraph(850)
+            if number % 97 == 0:
+                kept.append(text)
+            yield f"d{number}", "", text, {}
+
+    kb.add_texts(documents())
+    embedder = kb.embedder()
+    real = embedder.embed([maker.paragraph(200) for _ in range(64)], "passage")
+    space = kb.collection("default").space
+    for block in mixtures(real, chunks):
+        waiting = kb.store.pending("default", space, len(block))
+        rows = {p.content_hash: row.astype("<f2").tobytes() for p, row in zip(waiting, block, strict=False)}
+        if rows:
+            kb.store.put_embeddings(space, rows)
+    kb.index("default").refresh()
+    kb.index("default").seal()
+    return kept
+
+
+def search(open_at: OpenKnowledgeBase, chunks: int) -> dict[str, Any]:
+    """Hybrid search by stage without the embedding of the question, recall of the vector part against an exact
+    scan, and resident memory of a fresh process that searches the same folder."""
+    maker = TextMaker(17)
+    with tempfile.TemporaryDirectory(prefix="ragstone-bench-") as place:
+        with open_at(Path(place)) as kb:
+            texts = fill(kb, chunks, maker)
+            questions = [maker.question(texts[i % len(texts)]) for i in range(QUERIES)]
+            kb.embedder().embed(questions[:2], "query")
+            stages: dict[str, list[float]] = {}
+            totals: list[float] = []
+            for number, question in enumerate(questions):
+                result = kb.search(question, cache=False, highlights=False)
+                if number >= WARM_UP:
+                    for stage, milliseconds in result.timings.items():
+                        stages.setdefault(stage, []).append(milliseconds)
+                    totals.append(result.timings["total"] - result.timings.get("embed", 0.0))
+            recall = _vector_recall(kb, questions[:100])
+            size = kb.collection("default").chunks
+        child = _child(_MEMORY, place, json.dumps(questions[:50]))
+    return {
+        "chunks": size,
+        "total_without_embedding_ms": {"p50": percentile(totals, 0.5), "p95": percentile(totals, 0.95)},
+        "stage_p50_ms": {stage: percentile(values, 0.5) for stage, values in stages.items()},
+        "stage_p95_ms": {stage: percentile(values, 0.95) for stage, values in stages.items()},
+        "vector_recall@10": recall,
+        "searching_process": child,
+    }
+
+
+def _vector_recall(kb: KnowledgeBase, questions: list[str]) -> float:
+    """Share of the exact ten nearest that the index returns, over vectors read from the store."""
+    space = kb.collection("default").space
+    ids, matrix = kb.store.embeddings(space, [int(i) for i in kb.store.chunk_ids("default")])
+    queries = kb.embedder().embed(questions, "query")
+    index = kb.index("default").vectors(space)
+    if index is None:
+        return 0.0
+    found = index.search(queries, 10)
+    shared = 0
+    for row, (got, _) in zip(queries, found, strict=True):
+        exact = ids[np.argsort(-(matrix @ row), kind="stable")[:10]]
+        shared += len(np.intersect1d(exact, got))
+    return shared / (10 * len(questions))
+
+
+def search_while_adding(open_at: OpenKnowledgeBase, files: int = 1000) -> dict[str, Any]:
+    """p95 of a search while the same process adds files, against the same search idle."""
+    maker = TextMaker(19)
+    with tempfile.TemporaryDirectory(prefix="ragstone-bench-") as place:
+        source = Path(place, "source")
+        source.mkdir()
+        for number in range(files):
+            Path(source, f"{number:05}.md").write_text(maker.markdown(4_000), encoding="utf-8")
+        with open_at(Path(place, "data")) as kb:
+            texts = fill(kb, 5_000, maker)
+            questions = [maker.question(texts[i % len(texts)]) for i in range(QUERIES)]
+            for question in questions[:WARM_UP]:
+                kb.search(question, cache=False)
+            idle = [_timed(lambda q=question: kb.search(q, cache=False)) for question in questions]  # type: ignore[misc]
+            adding = threading.Thread(target=lambda: kb.add([source], remember=False))
+            adding.start()
+            busy: list[float] = []
+            while adding.is_alive():
+                question = questions[len(busy) % QUERIES]
+                busy.append(_timed(lambda q=question: kb.search(q, cache=False)))  # type: ignore[misc]
+                time.sleep(0.01)
+            adding.join()
+    idle_p95, busy_p95 = percentile(idle, 0.95), percentile(busy, 0.95)
+    return {
+        "files": files, "searches_while_adding": len(busy), "idle_p95_ms": idle_p95, "busy_p95_ms": busy_p95,
+        "ratio": busy_p95 / idle_p95,
+    }  # fmt: skip
+
+
+def cold_start(open_at: OpenKnowledgeBase, chunks: int = 10_000) -> dict[str, Any]:
+    """Whole processes: `--help`, and a hybrid search on 10,000 chunks."""
+    maker = TextMaker(23)
+    with tempfile.TemporaryDirectory(prefix="ragstone-bench-") as place:
+        with open_at(Path(place)) as kb:
+            texts = fill(kb, chunks, maker)
+        question = maker.question(texts[0])
+        helps = [_process(["--help"]) for _ in range(5)]
+        searches = [_process(["search", question, "--data", place, "--json"]) for _ in range(5)]
+    return {"help_s": percentile(helps, 0.5), "search_s": percentile(searches, 0.5), "chunks": chunks}
+
+
+def compare(old: dict[str, Any], new: dict[str, Any], tolerance: float = 0.10) -> tuple[list[dict[str, Any]], bool]:
+    """Rows (name, old, new, change, regressed) for every figure both reports have, and whether any became worse by
+    more than `tolerance`. Figures whose names end in _per_s, recall or share are better when larger, times and memory
+    when smaller; others are listed and not judged."""
+    before, after = _flat(old.get("scenarios", {})), _flat(new.get("scenarios", {}))
+    rows = []
+    for name in [n for n in before if n in after]:
+        was, now = before[name], after[name]
+        change = (now - was) / was if was else 0.0
+        better = _direction(name)
+        regressed = better != 0 and change * better < -tolerance
+        rows.append({"name": name, "old": was, "new": now, "change": change, "regressed": regressed})
+    return rows, any(row["regressed"] for row in rows)
+
+
+def load_report(path: Path) -> dict[str, Any]:
+    """Raises DamagedFile, InputError."""
+    try:
+        report = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}.") from error
+    except ValueError as error:
+        raise DamagedFile(f"{path} is not a benchmark report: {error}") from error
+    if not isinstance(report, dict) or "scenarios" not in report:
+        raise DamagedFile(f"{path} is not a benchmark report.", "Write one with `ragstone bench --output FILE`.")
+    return report
+
+
+def _direction(name: str) -> int:
+    """1: larger is better, -1: smaller is better, 0: neither."""
+    last = name.rsplit("/", 1)[-1]
+    if last.endswith("_per_s") or "recall" in last or last.startswith("worker_share"):
+        return 1
+    if last in ("p50", "p95", "ratio") or last.endswith(("_ms", "_s", "_mb")) or "seconds" in last or "_ms/" in name:
+        return -1
+    return 0
+
+
+def _flat(value: Any, prefix: str = "") -> dict[str, float]:
+    if isinstance(value, dict):
+        return {k: v for key, item in value.items() for k, v in _flat(item, f"{prefix}/{key}".strip("/")).items()}
+    return {prefix: float(value)} if isinstance(value, int | float) and not isinstance(value, bool) else {}
+
+
+def _timed(call: Callable[[], object]) -> float:
+    """Milliseconds."""
+    started = time.perf_counter()
+    call()
+    return (time.perf_counter() - started) * 1000.0
+
+
+def _one_file(path: Path, maker: TextMaker) -> Path:
+    path.write_text(maker.markdown(2_000), encoding="utf-8")
+    return path
+
+
+def _process(arguments: list[str]) -> float:
+    """Seconds of a whole `ragstone` process. Raises InputError with its message where it fails."""
+    started = time.perf_counter()
+    done = subprocess.run([sys.executable, "-m", "ragstone", *arguments], capture_output=True, text=True, check=False)
+    seconds = time.perf_counter() - started
+    if done.returncode:
+        raise InputError(f"`ragstone {arguments[0]}` failed: {done.stderr.strip()}")
+    return seconds
+
+
+_MEMORY = """
+import json, sys
+import psutil
+import ragstone
+with ragstone.open(sys.argv[1], overrides={"embedding.background": False}) as kb:
+    for question in json.loads(sys.argv[2]):
+        kb.search(question)
+    print(json.dumps({"memory_mb": psutil.Process().memory_info().rss / 1e6}))
+"""
+
+
+def _child(script: str, *arguments: str) -> dict[str, Any]:
+    done = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise InputError(f"the measured process failed: {done.stderr.strip()}")
+    figures: dict[str, Any] = json.loads(done.stdout)
+    return figures

@@ -1,0 +1,307 @@
+"""Every seam of the system on one page.
+
+Ids are chunk ids: signed 64-bit, given by the store, never reused. `Ids` are int64[n]; `Vectors` float32[n, d],
+rows of unit length unless the space says otherwise. Scores are float32[n], larger is better.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .types import (
+    Change,
+    Chunk,
+    Delta,
+    Document,
+    Filter,
+    Message,
+    PreparedDocument,
+    Space,
+    Terms,
+)
+
+Ids = NDArray[np.int64]
+Scores = NDArray[np.float32]
+Vectors = NDArray[np.float32]
+
+Role = Literal["query", "passage"]
+
+
+class Embedder(Protocol):
+    """Turns texts into vectors of one space."""
+
+    @property
+    def space(self) -> Space: ...
+
+    def embed(self, texts: Sequence[str], role: Role) -> Vectors:
+        """float32[len(texts), space.dimension]. Safe to call from several threads at once. Texts longer than the
+        model's window are embedded in windows and averaged: nothing is dropped silently."""
+        ...
+
+
+class Reranker(Protocol):
+    def score(self, query: str, texts: Sequence[str]) -> Scores: ...
+
+
+class LLM(Protocol):
+    """A language model that continues a conversation. `context` is its window in tokens."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def context(self) -> int: ...
+
+    def stream(self, messages: Sequence[Message], *, max_tokens: int, deadline: float | None = None) -> Iterator[Delta]:
+        """Deltas as they come; the last has `finish` and `usage`. `deadline` is `time.monotonic()` seconds.
+        Closing the iterator stops the model. Raises ModelUnavailable, DeadlineExceeded."""
+        ...
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class QueryTerms:
+    """A question as index terms. Each group is one token of the question with its alternative forms (stem in each
+    language of the collection, compound parts, folded umlauts) as (term, weight); a chunk scores the best
+    weighted form of each group, and the sum over groups."""
+
+    groups: tuple[tuple[tuple[str, float], ...], ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Owners:
+    """Which document each chunk of a collection belongs to: `documents[i]` is that of `chunks[i]`; `chunks` rises."""
+
+    chunks: Ids
+    documents: Ids
+
+
+class LexicalIndex(Protocol):
+    """BM25 over one collection: sealed segments (files, memory-mapped) and a tail in memory."""
+
+    def add(self, ids: Sequence[int], terms: Sequence[Terms]) -> None:
+        """Adds to the tail. An id that is already there is ignored (applying a change twice is harmless)."""
+        ...
+
+    def delete(self, ids: Iterable[int]) -> None:
+        """Unknown ids are ignored."""
+        ...
+
+    def search(self, query: QueryTerms, k: int, allow: Ids | None = None) -> tuple[Ids, Scores]:
+        """Best k, by falling score, then by rising id. Only ids in `allow` (sorted) where given."""
+        ...
+
+    def search_documents(
+        self, query: QueryTerms, k: int, owners: Owners, allow: Ids | None = None
+    ) -> tuple[Ids, Scores]:
+        """The same over whole documents: frequencies and lengths of a document are those of its chunks together.
+        Gives document ids; only of documents with a chunk in `allow` where given. Chunks that `owners` does not name
+        do not count."""
+        ...
+
+    def ids(self) -> Ids: ...
+
+    def tail_size(self) -> int: ...
+
+
+class VectorIndex(Protocol):
+    """Nearest neighbours by inner product in one space of one collection: sealed segments and a tail."""
+
+    @property
+    def space(self) -> Space: ...
+
+    def add(self, ids: Sequence[int], vectors: Vectors) -> None: ...
+
+    def delete(self, ids: Iterable[int]) -> None: ...
+
+    def search(self, query: Vectors, k: int, allow: Ids | None = None) -> list[tuple[Ids, Scores]]:
+        """`query` is float32[q, d]; one (ids, exact inner products) per row, by falling score, then rising id."""
+        ...
+
+    def ids(self) -> Ids: ...
+
+    def tail_size(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A sealed index file. `checksum` is BLAKE2b-128 of its bytes; `dead` are ids deleted since it was written.
+    `space` is "" for lexical segments. The set of segments of a (collection, kind, space) stands at `watermark`."""
+
+    kind: Literal["lexical", "vector"]
+    space: str
+    name: str
+    checksum: bytes
+    size: int
+    rows: int
+    watermark: int
+    dead: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class PutResult:
+    """`state` "unchanged" means that nothing was written."""
+
+    uri: str
+    state: Literal["added", "updated", "unchanged"]
+    document_id: int
+    chunks_added: int
+    chunks_removed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the store knows of a source, to skip it when it did not change."""
+
+    content_hash: bytes
+    size: int
+    modified: float
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A chunk that has no vector yet. `text` is what is embedded: context and text."""
+
+    chunk_id: int
+    content_hash: bytes
+    text: str
+
+
+class Store(Protocol):
+    """The truth. Every method is safe from several threads, and several processes may use one data folder.
+    A write is durable when it returns (fsync). Each write transaction that changes a collection raises its
+    revision by one and appends to the operation log in the same transaction."""
+
+    # collections
+    def collections(self) -> list[str]: ...
+    def create_collection(self, name: str) -> None:
+        """No effect where it exists. Raises InputError for a bad name."""
+        ...
+
+    def drop_collection(self, name: str) -> None: ...
+    def revision(self, collection: str) -> int:
+        """0 for an empty collection. Raises NotFound."""
+        ...
+
+    # documents
+    def put(self, collection: str, documents: Sequence[PreparedDocument]) -> list[PutResult]:
+        """One transaction for all. Chunks whose content hash stays keep their ids; only the difference is
+        deleted and added. Raises StoreReadOnly, DiskFull, StoreBusy."""
+        ...
+
+    def delete(self, collection: str, uris: Sequence[str]) -> list[str]:
+        """Removes documents and all that stood on them alone; returns the uris that were there."""
+        ...
+
+    def known(self, collection: str) -> dict[str, Known]: ...
+    def document(self, collection: str, uri: str) -> Document:
+        """Raises NotFound."""
+        ...
+
+    def documents(self, collection: str, filter: Filter | None = None) -> Iterator[Document]: ...
+    def document_text(self, document_id: int) -> str: ...
+
+    # chunks
+    def chunks(self, ids: Sequence[int]) -> list[Chunk]:
+        """In the order asked; ids that no longer exist are left out. One read."""
+        ...
+
+    def document_chunks(self, document_id: int) -> list[Chunk]: ...
+    def chunk_ids(self, collection: str, filter: Filter | None = None) -> Ids:
+        """Sorted."""
+        ...
+
+    def owners(self, collection: str) -> Owners:
+        """Chunks and their documents."""
+        ...
+
+    def languages(self, collection: str) -> dict[str, int]:
+        """Chunks by language."""
+        ...
+
+    # operation log
+    def last_seq(self) -> int: ...
+    def changes(self, since: int, limit: int, collection: str | None = None) -> list[Change]:
+        """Entries with seq > since, rising."""
+        ...
+
+    def first_seq(self) -> int:
+        """Smallest seq still in the log (last_seq + 1 where it is empty): a follower that stands before
+        first_seq - 1 must open the sealed segments again."""
+        ...
+
+    def trim_log(self, below: int) -> None:
+        """Forgets entries with seq < below, and the terms that were kept for chunks whose `add` they are."""
+        ...
+
+    def data_version(self) -> int:
+        """Changes whenever any process committed; microseconds."""
+        ...
+
+    def terms(self, ids: Sequence[int]) -> dict[int, Terms]:
+        """Index terms kept with log entries, for the ids that still have them."""
+        ...
+
+    # vectors
+    def pending(self, collection: str, space: str, limit: int) -> list[Pending]:
+        """Newest first."""
+        ...
+
+    def count_pending(self, collection: str, space: str) -> int: ...
+    def put_embeddings(self, space: str, embeddings: Mapping[bytes, bytes]) -> int:
+        """content hash → float16 little-endian bytes. Logs an `embed` change for every chunk with that hash;
+        hashes that no chunk has any more are dropped. Returns the number of chunks."""
+        ...
+
+    def embeddings(self, space: str, ids: Sequence[int]) -> tuple[Ids, Vectors]:
+        """Those of `ids` that have a vector, in the order asked."""
+        ...
+
+    # sealed segments
+    def segments(self, collection: str) -> list[Segment]: ...
+    def publish(
+        self, collection: str, kind: Literal["lexical", "vector"], space: str, segments: Sequence[Segment]
+    ) -> None:
+        """Replaces the set of segments of that kind and space in one transaction."""
+        ...
+
+    # sources that `sync` and `watch` follow, and small named values
+    def roots(self, collection: str) -> list[str]: ...
+    def add_root(self, collection: str, path: str) -> None: ...
+    def remove_root(self, collection: str, path: str) -> None: ...
+    def get_state(self, key: str) -> str | None: ...
+    def set_state(self, key: str, value: str) -> None: ...
+
+    def check(self) -> list[str]:
+        """Problems of the database itself (integrity, foreign keys, coverage of texts by chunks)."""
+        ...
+
+    @property
+    def folder(self) -> Path: ...
+    def close(self) -> None: ...
+
+
+class CollectionView(Protocol):
+    """What a search reads of one collection: both indexes, standing at one point of the operation log."""
+
+    @property
+    def lexical(self) -> LexicalIndex: ...
+
+    def vectors(self, space: str) -> VectorIndex | None:
+        """None where no chunk has a vector in that space yet."""
+        ...
+
+    def refresh(self) -> None:
+        """Applies every change that any process has had acknowledged. Microseconds when there is none."""
+        ...
+
+    def at(self) -> tuple[int, int]:
+        """(revision, log seq) that the indexes stand at; equal values mean equal search results."""
+        ...

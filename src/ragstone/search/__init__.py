@@ -1,0 +1,1 @@
+"""A question becomes hits: candidates from both indexes, fusion, optional reranking, diversity."""

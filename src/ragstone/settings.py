@@ -1,0 +1,522 @@
+"""Settings: frozen sections, read once, with the origin of every value.
+
+Sources, each overriding the one before: defaults, one TOML file (`--config`, else RAGSTONE_CONFIG, else
+./ragstone.toml, else the user's own ~/.config/ragstone/config.toml), environment variables
+(RAGSTONE_SECTION__KEY, and RAGSTONE_DATA for `data.folder`), flags. An unknown key, a wrong type, a value out of
+range or a contradiction raises SettingsError, which names the key and the place. Nothing here reads the process
+environment: callers pass it in.
+
+`docs/settings.md` is generated from the sections below.
+"""
+
+from __future__ import annotations
+
+import sys
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import Field, dataclass, field, fields, replace
+from functools import cache
+from pathlib import Path
+from types import NoneType
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from .errors import NotFound, SettingsError
+
+MIB = 1 << 20
+_UNITS = {
+    "": 1,
+    "b": 1,
+    "kb": 1000,
+    "mb": 1000**2,
+    "gb": 1000**3,
+    "kib": 1 << 10,
+    "mib": 1 << 20,
+    "gib": 1 << 30,
+}
+
+
+def _setting(
+    default: Any,
+    doc: str,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    size: bool = False,
+    secret: bool = False,
+) -> Any:
+    """A field of a section. `low` and `high` are inclusive; `size` also takes "50 MiB"; a `secret` is never shown."""
+    metadata = {"doc": doc, "low": low, "high": high, "size": size, "secret": secret}
+    return field(default=default, repr=not secret, metadata=metadata)
+
+
+@dataclass(frozen=True, slots=True)
+class DataSettings:
+    """Where documents and indexes live."""
+
+    folder: Path = field(
+        metadata={
+            "doc": "Data folder. Default: the platform's folder for user data "
+            "(Linux: $XDG_DATA_HOME/ragstone or ~/.local/share/ragstone)."
+        }
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class IngestSettings:
+    """What is read, and how much one source may cost. Every reader runs in a worker process under these limits."""
+
+    file_bytes: int = _setting(50 * MIB, "Largest single source.", low=1, size=True)
+    text_characters: int = _setting(50_000_000, "Most characters of text in one document.", low=1)
+    archive_entries: int = _setting(2_000, "Most members of an archive.", low=1)
+    archive_bytes: int = _setting(200 * MIB, "Most unpacked bytes of an archive.", low=1, size=True)
+    archive_ratio: int = _setting(100, "Largest ratio of unpacked to packed bytes of an archive.", low=1)
+    archive_depth: int = _setting(2, "How deep archives may lie in archives.", low=1, high=16)
+    pdf_pages: int = _setting(2_000, "Most pages of a PDF.", low=1)
+    sheet_cells: int = _setting(2_000_000, "Most filled cells of a workbook.", low=1)
+    element_depth: int = _setting(512, "Deepest nesting of elements in XML and HTML.", low=8)
+    memory_bytes: int = _setting(512 * MIB, "Address space of a reader's worker process.", low=64 * MIB, size=True)
+    cpu_seconds: int = _setting(10, "CPU seconds for one source.", low=1)
+    wall_seconds: int = _setting(20, "Seconds for one source.", low=1)
+    seconds_per_mib: float = _setting(1.0, "Seconds added for each MiB of a source above 4 MiB.", low=0)
+    files_per_worker: int = _setting(50, "Sources after which a worker process is replaced.", low=1)
+    output_bytes: int = _setting(256 * MIB, "Largest result of one source on its way back.", low=1, size=True)
+    passwords: tuple[str, ...] = _setting((), "Passwords tried on encrypted files.", secret=True)
+    ocr: bool = _setting(False, "Recognise text in scanned pages (needs the extra `ocr`).")
+    workers: int = _setting(0, "Reader processes; 0: one for each CPU core.", low=0, high=256)
+    chunk_tokens: int = _setting(200, "Most tokens of a chunk.", low=32, high=8192)
+    exclude: tuple[str, ...] = _setting((), "Globs of paths that are never read (`**/drafts/**`).")
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingSettings:
+    """The model that turns text into vectors: a packaged one, an ONNX model of your own, or a server."""
+
+    model: str = _setting(
+        "multilingual-e5-small",
+        "Name of a packaged model (`ragstone models`), or the model's name at `endpoint`.",
+    )
+    path: Path | None = _setting(None, "Folder with an ONNX model of your own (model.onnx, tokenizer.json).")
+    sha256: str = _setting("", "Expected SHA-256 of the ONNX file at `path`; another file is refused.")
+    endpoint: str = _setting("", "Base address of an embedding server, e.g. http://127.0.0.1:11434.")
+    protocol: Literal["openai", "ollama"] = _setting("openai", "What the server at `endpoint` speaks.")
+    api_key_env: str = _setting("", "Name of the environment variable that holds the server's key.")
+    api_key: str = _setting("", "The server's key itself; rather use `api_key_env`.", secret=True)
+    query_prefix: str | None = _setting(None, "Put before a question; default: what the model was trained with.")
+    passage_prefix: str | None = _setting(None, "Put before a passage; default: what the model was trained with.")
+    pooling: Literal["mean", "cls", "none"] = _setting(
+        "mean", "How token vectors of the model at `path` become one; none: the model pools."
+    )
+    dimension: int = _setting(0, "Expected length of a vector; 0: as the model gives it.", low=0, high=65_536)
+    max_tokens: int = _setting(512, "Window in tokens of the model at `path`.", low=16)
+    memory_mb: int = _setting(2_048, "Memory that embedding in parallel may take, in MiB.", low=256)
+    threads: int = _setting(0, "CPU threads; 0: all cores.", low=0, high=1_024)
+    provider: Literal["cpu", "cuda", "rocm", "coreml", "openvino", "directml"] = _setting(
+        "cpu", "Execution provider of the ONNX runtime."
+    )
+    background: bool = _setting(True, "Embed after text became searchable; off: only when `--embed` asks for it.")
+
+
+@dataclass(frozen=True, slots=True)
+class SearchSettings:
+    """Defaults of a search; flags of `search` override them."""
+
+    k: int = _setting(10, "Hits of a search.", low=1, high=100)
+    mode: Literal["hybrid", "lexical", "dense"] = _setting("hybrid", "Which parts run.")
+    dense_weight: float | None = _setting(
+        None,
+        "Weight of the dense part in hybrid, 0 to 1; default: measured, by kind of question.",
+        low=0,
+        high=1,
+    )
+    diversity: float | None = _setting(
+        None, "Maximal marginal relevance, 0 (off) to 1 (only diversity).", low=0, high=1
+    )
+    candidates: int = _setting(100, "Candidates of each part before fusion.", low=10, high=10_000)
+    rerank: Path | None = _setting(None, "Folder with an ONNX cross-encoder that reorders the best candidates.")
+    rerank_sha256: str = _setting("", "Expected SHA-256 of the cross-encoder; another file is refused.")
+    rerank_candidates: int = _setting(30, "How many candidates are reordered.", low=1, high=1_000)
+    cache_entries: int = _setting(500, "Results kept in memory; 0: none.", low=0)
+    cache_ttl: float = _setting(
+        300.0, "Seconds a result is kept. A result is never served after a write to its collection.", low=0
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerSettings:
+    """What writes answers."""
+
+    model: str = _setting(
+        "extractive",
+        "extractive (sentences of the documents), auto (a model server that runs here, else extractive), "
+        "ollama:NAME, openai:NAME or gguf:PATH.",
+    )
+    base_url: str = _setting(
+        "", "Address of the model server; needed for openai:NAME, else by default the usual one on this machine."
+    )
+    api_key_env: str = _setting("", "Name of the environment variable that holds the server's key.")
+    api_key: str = _setting("", "The server's key itself; rather use `api_key_env`.", secret=True)
+    max_sentences: int = _setting(3, "Most sentences of an extractive answer.", low=1, high=20)
+    max_tokens: int = _setting(512, "Longest generated answer in tokens.", low=16, high=32_768)
+    context: int = _setting(8_192, "Context window of the model in tokens, where its server does not tell it.", low=512)
+    threads: int = _setting(0, "CPU threads of a gguf model; 0: all cores.", low=0, high=1_024)
+    keep_alive: str = _setting("30m", "How long a model server keeps the model in memory.")
+    deadline: float = _setting(120.0, "Seconds an answer may take.", low=0.1)
+
+
+@dataclass(frozen=True, slots=True)
+class LogSettings:
+    """The log on stderr. Questions and document text are not logged."""
+
+    level: Literal["debug", "info", "warning", "error"] = _setting("warning", "Least severe level that is written.")
+    format: Literal["human", "json"] = _setting("human", "One pipe-delimited line, or one JSON object, for each event.")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All sections. `origins` tells for "section.key" where its value came from; a key that is missing there
+    has its default. `file` is the TOML file that was read."""
+
+    data: DataSettings
+    ingest: IngestSettings = IngestSettings()
+    embedding: EmbeddingSettings = EmbeddingSettings()
+    search: SearchSettings = SearchSettings()
+    answer: AnswerSettings = AnswerSettings()
+    log: LogSettings = LogSettings()
+    origins: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
+    file: Path | None = field(default=None, compare=False)
+
+    def origin(self, key: str) -> str:
+        """Where the value of "section.key" came from: "default", "FILE: section.key", "environment NAME" or "flag"."""
+        return self.origins.get(key, "default")
+
+
+SECTIONS: Mapping[str, type] = {
+    "data": DataSettings,
+    "ingest": IngestSettings,
+    "embedding": EmbeddingSettings,
+    "search": SearchSettings,
+    "answer": AnswerSettings,
+    "log": LogSettings,
+}
+
+ENVIRONMENT_PREFIX = "RAGSTONE_"
+DATA_VARIABLE = "RAGSTONE_DATA"
+CONFIG_VARIABLE = "RAGSTONE_CONFIG"
+
+
+def load(
+    file: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+    overrides: Mapping[str, object] | None = None,
+) -> Settings:
+    """Settings from `file` (None: no file), `environ` and `overrides` ("section.key" → value; strings are converted
+    as for environment variables). Raises NotFound for a missing file, SettingsError for everything wrong in it."""
+    environ = environ or {}
+    values: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    if file is not None:
+        for key, raw in _read_toml(file):
+            place = f"{file}: {key}"
+            values[key] = _convert(key, raw, place, base=file.parent, environ=environ)
+            origins[key] = place
+    for name, key, text in _from_environment(environ):
+        place = f"environment {name}"
+        values[key] = _convert(key, text, place, base=None, environ=environ)
+        origins[key] = place
+    for key, raw in (overrides or {}).items():
+        _known(key, "flag")
+        values[key] = _convert(key, raw, "flag", base=None, environ=environ)
+        origins[key] = "flag"
+    if "data.folder" not in values:
+        values["data.folder"] = default_data_folder(environ)
+    for section in ("embedding", "answer"):
+        _resolve_key(section, values, origins, environ)
+    settings = Settings(
+        **{
+            name: cls(**{f.name: values[f"{name}.{f.name}"] for f in fields(cls) if f"{name}.{f.name}" in values})
+            for name, cls in SECTIONS.items()
+        },
+        origins=origins,
+        file=file,
+    )
+    _contradictions(settings)
+    return settings
+
+
+def find_file(explicit: Path | None, environ: Mapping[str, str], folder: Path) -> Path | None:
+    """The TOML file to read: `explicit`, else RAGSTONE_CONFIG, else ragstone.toml in `folder`, else the user's."""
+    if explicit is not None:
+        return explicit
+    if named := environ.get(CONFIG_VARIABLE):
+        return Path(named)
+    return next((p for p in (folder / "ragstone.toml", user_file(environ)) if p.is_file()), None)
+
+
+def user_file(environ: Mapping[str, str]) -> Path:
+    """Where the user's own settings file is looked for."""
+    return (
+        _platform_folder(environ, "XDG_CONFIG_HOME", ".config", "Library/Application Support", "APPDATA")
+        / "config.toml"
+    )
+
+
+def default_data_folder(environ: Mapping[str, str]) -> Path:
+    """The platform's folder for the data of one user."""
+    return _platform_folder(environ, "XDG_DATA_HOME", ".local/share", "Library/Application Support", "LOCALAPPDATA")
+
+
+def describe(settings: Settings) -> Iterator[tuple[str, object, str]]:
+    """("section.key", value, origin) of every setting in order. Secrets that are set are given as "***"."""
+    for name, cls in SECTIONS.items():
+        section = getattr(settings, name)
+        for f in fields(cls):
+            value = getattr(section, f.name)
+            if f.metadata.get("secret") and value:
+                value = "***"
+            elif isinstance(value, Path):
+                value = str(value)
+            elif isinstance(value, tuple):
+                value = list(value)
+            yield f"{name}.{f.name}", value, settings.origin(f"{name}.{f.name}")
+
+
+def at(folder: Path, settings: Settings | None = None) -> Settings:
+    """`settings` (default: all defaults) with another data folder."""
+    if settings is None:
+        return Settings(data=DataSettings(folder=folder))
+    return replace(settings, data=DataSettings(folder=folder))
+
+
+def _platform_folder(environ: Mapping[str, str], xdg: str, unix: str, mac: str, windows: str) -> Path:
+    if sys.platform == "win32" and (base := environ.get(windows)):
+        return Path(base) / "ragstone"
+    if base := environ.get(xdg):
+        return Path(base) / "ragstone"
+    return _home(environ) / (mac if sys.platform == "darwin" else unix) / "ragstone"
+
+
+def _home(environ: Mapping[str, str]) -> Path:
+    home = environ.get("HOME") or environ.get("USERPROFILE")
+    return Path(home) if home else Path.home()
+
+
+def _read_toml(file: Path) -> Iterator[tuple[str, object]]:
+    try:
+        with file.open("rb") as stream:
+            table = tomllib.load(stream)
+    except FileNotFoundError:
+        raise NotFound(
+            f"There is no settings file {file}.", "Check --config or write one with `ragstone config init`."
+        ) from None
+    except OSError as error:
+        raise SettingsError(
+            f"The settings file {file} cannot be read: {error.strerror}.", "Check its permissions."
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{file} is not valid TOML: {error}.", "Mend the line that is named.") from error
+    for section, content in table.items():
+        if section not in SECTIONS:
+            raise SettingsError(f"{file}: there is no section [{section}].", _suggest(section, SECTIONS))
+        if not isinstance(content, dict):
+            raise SettingsError(f"{file}: {section} must be a section.", f"Write [{section}] on a line of its own.")
+        for key, value in content.items():
+            _known(f"{section}.{key}", str(file))
+            yield f"{section}.{key}", value
+
+
+def _from_environment(environ: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
+    """(variable, "section.key", text). Names with the prefix but without "__" belong to others and are left alone
+    (a container platform makes RAGSTONE_PORT and the like for a service of that name)."""
+    if DATA_VARIABLE in environ:
+        yield DATA_VARIABLE, "data.folder", environ[DATA_VARIABLE]
+    for name in sorted(environ):
+        if name.startswith(ENVIRONMENT_PREFIX) and "__" in name:
+            key = name.removeprefix(ENVIRONMENT_PREFIX).lower().replace("__", ".", 1)
+            _known(key, f"environment {name}")
+            yield name, key, environ[name]
+
+
+def _known(key: str, place: str) -> None:
+    known = _fields()
+    if key not in known:
+        raise SettingsError(f"{place}: there is no setting {key}.", _suggest(key, known))
+
+
+def _suggest(word: str, known: Mapping[str, object]) -> str:
+    from difflib import get_close_matches
+
+    near = get_close_matches(word, list(known), n=1, cutoff=0.6)
+    if not near and "." in word:  # the right key in the wrong section
+        near = [k for k in known if k.rpartition(".")[2] == word.rpartition(".")[2]][:1]
+    return f"Did you mean {near[0]}?" if near else "`ragstone config show` lists every setting."
+
+
+@cache
+def _fields() -> Mapping[str, tuple[Field[Any], Any]]:
+    """ "section.key" → (field, resolved type)."""
+    return {
+        f"{name}.{f.name}": (f, hints[f.name])
+        for name, cls in SECTIONS.items()
+        for hints in (get_type_hints(cls),)
+        for f in fields(cls)
+    }
+
+
+def _convert(key: str, raw: object, place: str, *, base: Path | None, environ: Mapping[str, str]) -> Any:
+    """`raw` as the type of `key`. Text is parsed where the type is another, so that one rule serves environment
+    variables and flags; a TOML file's text is taken as text (a quoted number is a mistake worth telling)."""
+    f, kind = _fields()[key]
+    loose = base is None and isinstance(raw, str)
+    options = [a for a in get_args(kind) if a is not NoneType] if NoneType in get_args(kind) else [kind]
+    if loose and raw == "" and options != [kind]:
+        return None
+    value = _as(options[0], raw, loose, f.metadata)
+    if value is None:
+        raise SettingsError(
+            f"{place}: {key} must be {expected(key)}, not {_shown(raw, f)}.",
+            f"See `{key}` in docs/settings.md.",
+        )
+    if isinstance(value, Path):
+        text = str(value)
+        value = _home(environ) / text[2:] if text.startswith("~/") else value
+        return (base / value) if base is not None else Path.cwd() / value
+    low, high = f.metadata.get("low"), f.metadata.get("high")
+    too_low = low is not None and not value >= low
+    too_high = high is not None and not value <= high
+    if too_low or too_high:
+        raise SettingsError(f"{place}: {key} is {value}, which is out of range.", f"It must be {expected(key)}.")
+    return value
+
+
+def _as(kind: Any, raw: object, loose: bool, metadata: Mapping[str, Any]) -> Any:
+    """The value, or None where `raw` cannot be one of `kind`."""
+    if get_origin(kind) is Literal:
+        return raw if raw in get_args(kind) else None
+    if kind is Path:
+        return Path(raw) if isinstance(raw, str | Path) and str(raw) else None
+    if kind is bool:
+        words = {
+            "1": True,
+            "true": True,
+            "yes": True,
+            "on": True,
+            "0": False,
+            "false": False,
+            "no": False,
+            "off": False,
+        }
+        return (
+            raw if isinstance(raw, bool) else words.get(raw.strip().lower()) if loose and isinstance(raw, str) else None
+        )
+    if kind is str:
+        return raw if isinstance(raw, str) else None
+    if isinstance(raw, bool):
+        return None
+    if kind is int:
+        return _as_int(raw, loose, size=bool(metadata.get("size")))
+    if kind is float:
+        return _as_float(raw, loose)
+    return _as_texts(raw, loose)
+
+
+def _as_int(raw: object, loose: bool, *, size: bool) -> int | None:
+    if isinstance(raw, int):
+        return raw
+    if not isinstance(raw, str) or not (loose or size):
+        return None
+    number = raw.strip().rstrip("BbKkMmGgIi ")
+    unit = raw.strip()[len(number) :].strip().lower()
+    if not size and unit:
+        return None
+    try:
+        return int(float(number) * _UNITS[unit]) if unit else int(number)
+    except (ValueError, KeyError, OverflowError):
+        return None
+
+
+def _as_float(raw: object, loose: bool) -> float | None:
+    if isinstance(raw, int | float):
+        return float(raw)
+    if not (loose and isinstance(raw, str)):
+        return None
+    try:
+        return float(raw)
+    except ValueError:
+        return None
+
+
+def _as_texts(raw: object, loose: bool) -> tuple[str, ...] | None:
+    """A list of texts; from an environment variable either a TOML array or words parted by commas."""
+    if loose and isinstance(raw, str):
+        if raw.lstrip().startswith("["):
+            try:
+                raw = tomllib.loads(f"value = {raw}")["value"]
+            except tomllib.TOMLDecodeError:
+                return None
+        else:
+            raw = [part.strip() for part in raw.split(",") if part.strip()]
+    if isinstance(raw, list | tuple) and all(isinstance(item, str) for item in raw):
+        return tuple(raw)
+    return None
+
+
+def expected(key: str) -> str:
+    """What "section.key" takes, in words."""
+    f, kind = _fields()[key]
+    options = [a for a in get_args(kind) if a is not NoneType] if NoneType in get_args(kind) else [kind]
+    kind = options[0]
+    if get_origin(kind) is Literal:
+        return "one of " + ", ".join(get_args(kind))
+    words = {
+        str: "text",
+        bool: "true or false",
+        int: "a whole number",
+        float: "a number",
+        Path: "a path",
+    }.get(kind, "a list of texts")
+    if f.metadata.get("size"):
+        words = "bytes, or a size such as 50 MiB"
+    low, high = f.metadata.get("low"), f.metadata.get("high")
+    if low is not None and high is not None:
+        return f"{words} from {low:g} to {high:g}"
+    return f"{words} of at least {low:g}" if low is not None and low > 1 else words
+
+
+def _shown(raw: object, f: Field[Any]) -> str:
+    if f.metadata.get("secret"):
+        return "what is there"
+    return f"{raw!r}" if len(repr(raw)) < 60 else f"a {type(raw).__name__}"
+
+
+def _resolve_key(section: str, values: dict[str, Any], origins: dict[str, str], environ: Mapping[str, str]) -> None:
+    name = values.get(f"{section}.api_key_env", "")
+    if not name or values.get(f"{section}.api_key"):
+        return
+    if name not in environ:
+        raise SettingsError(
+            f"{origins[f'{section}.api_key_env']}: the environment variable {name} is not set.",
+            f"Set it, or unset {section}.api_key_env.",
+        )
+    values[f"{section}.api_key"] = environ[name]
+    origins[f"{section}.api_key"] = f"environment {name}"
+
+
+def _contradictions(settings: Settings) -> None:
+    e, a = settings.embedding, settings.answer
+    if e.path is not None and e.endpoint:
+        raise SettingsError("embedding.path and embedding.endpoint are both set.", "Keep one of them.")
+    if e.sha256 and e.path is None:
+        raise SettingsError("embedding.sha256 is set without embedding.path.", "Packaged models are pinned already.")
+    kind, colon, name = a.model.partition(":")
+    if a.model not in ("extractive", "auto") and not (colon and name and kind in ("ollama", "openai", "gguf")):
+        raise SettingsError(
+            f"answer.model is {a.model!r} ({settings.origin('answer.model')}).",
+            "Use extractive, auto, ollama:NAME, openai:NAME or gguf:PATH.",
+        )
+    for key in ("embedding.endpoint", "answer.base_url"):
+        section, name = key.split(".")
+        address = getattr(getattr(settings, section), name)
+        if address and not address.startswith(("http://", "https://")):
+            raise SettingsError(
+                f"{key} is {address!r} ({settings.origin(key)}).", "It must start with http:// or https://."
+            )

@@ -1,0 +1,1 @@
+"""The store: SQLite in WAL mode, one folder, many threads and processes."""

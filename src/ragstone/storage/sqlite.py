@@ -1,0 +1,409 @@
+"""The store in one SQLite file. `protocols.Store` is the contract; the schema is in sql/0001_first.sql.
+
+    DATA/ragstone.db (-wal, -shm)   the truth          DATA/segments/   sealed index files, derived
+    DATA/write.lock                 who writes next    DATA/scratch/    temporary files
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, Literal, TypeVar
+
+import apsw
+import numpy as np
+
+from ..errors import InputError, NotFound, StoreDamaged, StoreReadOnly
+from ..protocols import Ids, Known, Owners, Pending, PutResult, Segment, Store, Vectors
+from ..types import Change, Chunk, Document, Filter, PreparedDocument, Terms
+from . import rows, writes
+from .checks import problems
+from .connect import DATABASE, ReaderPool, connect_reader, connect_writer, fetch, mapped, missing, prepare_folder
+from .migrations import migrate, newest, queries, require_current, version
+from .selection import selected_documents
+from .writer import POLL_SECONDS, Work, Writer, lock_gate, open_gate
+
+T = TypeVar("T")
+SQL = queries()
+
+BUSY_SECONDS: Final = 60.0
+DOCUMENTS_READ: Final = 200
+"""Documents in one read of `documents`: no read stays open while the caller works."""
+TRIMMED: Final = 5_000
+"""Log entries forgotten in one transaction, so that other writers get in between."""
+FILTERS_KEPT: Final = 8
+"""Selections kept for filters asked again while the collection's revision stands."""
+_NAME = re.compile(r"[\w][\w .@+-]{0,127}")
+
+
+class SqliteStore(Store):
+    """Opens (and makes, or migrates) the data folder `folder`. `read_only` writes nothing at all, and works in a
+    folder that cannot be written. Raises StoreReadOnly, StoreNewer, StoreDamaged, StoreBusy, DiskFull; NotFound
+    where `read_only` finds no data."""
+
+    def __init__(self, folder: Path, *, read_only: bool = False, busy_timeout: float = BUSY_SECONDS) -> None:
+        self._folder = Path(folder)
+        self._read_only = read_only
+        self._readers = ReaderPool(self._folder)
+        self._version_lock = threading.Lock()
+        self._version_connection: apsw.Connection | None = None
+        self._selections: OrderedDict[tuple[int, str], tuple[int, Ids]] = OrderedDict()
+        if read_only:
+            if not (self._folder / DATABASE).exists():
+                raise missing(self._folder)
+        else:
+            prepare_folder(self._folder)
+            self._initialise(busy_timeout)
+        with self._readers.use() as connection:
+            require_current(connection, self._folder)
+        self._writer = Writer(self._folder, busy_timeout)
+
+    def _initialise(self, busy_timeout: float) -> None:
+        """Behind the gate, so that of several processes that open a new folder one makes the database."""
+        deadline = time.monotonic() + busy_timeout
+        gate = open_gate(self._folder)
+        try:
+            lock_gate(gate, self._folder, deadline)
+            with mapped(self._folder):
+                connection = connect_writer(self._folder)
+                try:
+                    self._require_writable(connection)
+                    if version(connection) != newest() or connection.pragma("journal_mode") != "wal":
+                        migrate(connection, self._folder)
+                        _keep_log(connection, deadline)
+                        self._sync_folder()
+                finally:
+                    connection.close()
+        finally:
+            os.close(gate)
+
+    def _require_writable(self, connection: apsw.Connection) -> None:
+        if connection.readonly("main") or not os.access(self._folder, os.W_OK):
+            raise apsw.ReadOnlyError(str(self._folder))
+
+    def _sync_folder(self) -> None:
+        """The names of the new files must survive a power cut as well."""
+        for path in (self._folder, self._folder.absolute().parent):
+            descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+
+    @property
+    def folder(self) -> Path:
+        return self._folder
+
+    @property
+    def read_only(self) -> bool:
+        return self._read_only
+
+    def close(self) -> None:
+        # The writer last: whoever closes the file last copies the log into the database, which a reader cannot.
+        self._readers.close()
+        with self._version_lock:
+            if self._version_connection is not None:
+                self._version_connection.close(True)
+                self._version_connection = None
+        self._writer.close()
+
+    def _write(self, work: Work[T]) -> T:
+        if self._read_only:
+            raise StoreReadOnly(
+                f"the data folder {self._folder} was opened for reading only.", "Open it without read-only to write."
+            )
+        return self._writer.run(work)
+
+    # ------------------------------------------------------------------ collections
+    def collections(self) -> list[str]:
+        with self._readers.use() as connection:
+            return [row[0] for row in connection.execute(SQL["collection_names"])]
+
+    def create_collection(self, name: str) -> None:
+        if not _NAME.fullmatch(name):
+            raise InputError(
+                f"{name!r} cannot be the name of a collection.",
+                "Use up to 128 letters, digits, spaces and . @ + - _, beginning with a letter or digit.",
+            )
+        with self._readers.use() as connection:
+            if connection.execute(SQL["collection"], (name,)).fetchone() is not None:
+                return
+        self._write(lambda connection: _run(connection, "create_collection", (name,)))
+
+    def drop_collection(self, name: str) -> None:
+        self._write(lambda connection: writes.drop_collection(connection, name))
+
+    def revision(self, collection: str) -> int:
+        with self._readers.use() as connection:
+            return writes.collection_at(connection, collection)[1]
+
+    # ------------------------------------------------------------------ documents
+    def put(self, collection: str, documents: Sequence[PreparedDocument]) -> list[PutResult]:
+        unchanged = self._unchanged(collection, documents)
+        if unchanged is not None:
+            return unchanged
+        return self._write(lambda connection: writes.put(connection, collection, documents))
+
+    def _unchanged(self, collection: str, documents: Sequence[PreparedDocument]) -> list[PutResult] | None:
+        """The results where there is nothing to write at all: then no fsync is spent."""
+        results = []
+        with self._readers.snapshot() as connection:
+            owner = writes.collection_id(connection, collection)
+            for document in documents:
+                stored = connection.execute(SQL["stored_version"], (owner, document.uri)).fetchone()
+                if stored is None or stored[1] != document.content_hash:
+                    return None
+                results.append(PutResult(document.uri, "unchanged", stored[0], 0, 0))
+        return results
+
+    def delete(self, collection: str, uris: Sequence[str]) -> list[str]:
+        return self._write(lambda connection: writes.delete(connection, collection, uris))
+
+    def known(self, collection: str) -> dict[str, Known]:
+        with self._readers.snapshot() as connection:
+            owner = writes.collection_id(connection, collection)
+            return {row[0]: Known(*row[1:]) for row in connection.execute(SQL["known"], (owner,))}
+
+    def document(self, collection: str, uri: str) -> Document:
+        with self._readers.snapshot() as connection:
+            owner = writes.collection_id(connection, collection)
+            row = connection.execute(SQL["document"], (owner, uri)).fetchone()
+        if row is None:
+            raise NotFound(f"there is no document {uri!r} in {collection!r}.", "`ragstone list` shows what is there.")
+        return rows.document(row)
+
+    def documents(self, collection: str, filter: Filter | None = None) -> Iterator[Document]:
+        """By uri. What is removed meanwhile is left out."""
+        with self._readers.snapshot() as connection:
+            owner = writes.collection_id(connection, collection)
+            ids = selected_documents(connection, owner, filter or Filter())
+        return self._documents(ids)
+
+    def _documents(self, ids: list[int]) -> Iterator[Document]:
+        for first in range(0, len(ids), DOCUMENTS_READ):
+            wanted = _array(ids[first : first + DOCUMENTS_READ])
+            with self._readers.use() as connection:
+                found = fetch(connection, SQL["documents_by_id"], (wanted,))
+            yield from map(rows.document, found)
+
+    def document_text(self, document_id: int) -> str:
+        with self._readers.snapshot() as connection:
+            if connection.execute(SQL["document_exists"], (document_id,)).fetchone() is None:
+                raise NotFound(f"there is no document {document_id}.", "It was removed meanwhile; search again.")
+            return "".join(row[0] for row in connection.execute(SQL["text_of_document"], (document_id,)))
+
+    # ------------------------------------------------------------------ chunks
+    def chunks(self, ids: Sequence[int]) -> list[Chunk]:
+        if not len(ids):
+            return []
+        with self._readers.use() as connection:
+            found = fetch(connection, SQL["chunks"], (_array(ids),))
+        return rows.chunks(found)
+
+    def document_chunks(self, document_id: int) -> list[Chunk]:
+        with self._readers.snapshot() as connection:
+            ids = [row[0] for row in connection.execute(SQL["chunks_of_document"], (document_id,))]
+            return rows.chunks(fetch(connection, SQL["chunks"], (_array(ids),))) if ids else []
+
+    def chunk_ids(self, collection: str, filter: Filter | None = None) -> Ids:
+        """Read-only array: it may be given to several callers."""
+        with self._readers.snapshot() as connection:
+            owner, revision = writes.collection_at(connection, collection)
+            # repr, because Filter(metadata=(("draft", True),)) and (("draft", 1),) are equal but mean different things.
+            key = (owner, repr(filter) if filter else "")
+            held = self._selections.get(key)
+            if held is not None and held[0] == revision:
+                return held[1]
+            if not filter:
+                found = fetch(connection, SQL["chunk_ids_of_collection"], (owner,))
+            else:
+                chosen = selected_documents(connection, owner, filter)
+                statement = SQL["chunk_ids_of_documents"]
+                found = fetch(connection, statement, (_array(chosen),)) if chosen else []
+        ids = np.fromiter((row[0] for row in found), dtype=np.int64, count=len(found))
+        ids.sort()
+        ids.setflags(write=False)
+        self._selections[key] = (revision, ids)
+        while len(self._selections) > FILTERS_KEPT:
+            self._selections.popitem(last=False)
+        return ids
+
+    def owners(self, collection: str) -> Owners:
+        with self._readers.snapshot() as connection:
+            owner = writes.collection_id(connection, collection)
+            found = np.array(fetch(connection, SQL["owners"], (owner,)), dtype=np.int64).reshape(-1, 2)
+        found = found[np.argsort(found[:, 0])]
+        return Owners(found[:, 0].copy(), found[:, 1].copy())
+
+    def languages(self, collection: str) -> dict[str, int]:
+        with self._readers.snapshot() as connection:
+            owner = writes.collection_id(connection, collection)
+            return dict(fetch(connection, SQL["languages"], (owner,)))
+
+    # ------------------------------------------------------------------ operation log
+    def last_seq(self) -> int:
+        with self._readers.use() as connection:
+            return _last_seq(connection)
+
+    def first_seq(self) -> int:
+        with self._readers.snapshot() as connection:
+            first = connection.execute(SQL["first_seq"]).get
+            return int(first) if first is not None else _last_seq(connection) + 1
+
+    def changes(self, since: int, limit: int, collection: str | None = None) -> list[Change]:
+        with self._readers.use() as connection:
+            if collection is None:
+                found = fetch(connection, SQL["changes"], (since, limit))
+            else:
+                found = fetch(connection, SQL["changes_of_collection"], (collection, since, limit))
+        return [rows.change(row) for row in found]
+
+    def trim_log(self, below: int) -> None:
+        bound = self.first_seq()
+        while bound < below:
+            bound = min(bound + TRIMMED, below)
+            self._write(partial(_trim, below=bound))
+
+    def data_version(self) -> int:
+        """Read on a connection that never writes, which therefore sees the commits of this process as well."""
+        with self._version_lock, mapped(self._folder):
+            if self._version_connection is None:
+                self._version_connection = connect_reader(self._folder)
+            return int(self._version_connection.execute("PRAGMA data_version").get)
+
+    def terms(self, ids: Sequence[int]) -> dict[int, Terms]:
+        if not len(ids):
+            return {}
+        with self._readers.use() as connection:
+            found = fetch(connection, SQL["terms"], (_array(ids),))
+        return {id_: rows.terms(length, text) for id_, length, text in found}
+
+    # ------------------------------------------------------------------ vectors
+    def pending(self, collection: str, space: str, limit: int) -> list[Pending]:
+        with self._readers.snapshot() as connection:
+            owner = writes.collection_id(connection, collection)
+            space_id = _queue(connection, owner, space)
+            if space_id is None:
+                found = fetch(connection, SQL["newest_chunks"], (owner, limit))
+            else:
+                found = fetch(connection, SQL["newest_waiting"], (owner, space_id, limit))
+        return [Pending(id_, hash_, rows.embedded_text(context, text)) for id_, hash_, context, text in found]
+
+    def count_pending(self, collection: str, space: str) -> int:
+        with self._readers.snapshot() as connection:
+            owner = writes.collection_id(connection, collection)
+            space_id = _queue(connection, owner, space)
+            if space_id is None:
+                return int(connection.execute(SQL["chunk_total"], (owner,)).get)
+            return int(connection.execute(SQL["count_waiting"], (owner, space_id)).get)
+
+    def put_embeddings(self, space: str, embeddings: Mapping[bytes, bytes]) -> int:
+        if not embeddings:
+            return 0
+        return self._write(lambda connection: writes.put_embeddings(connection, space, embeddings))
+
+    def embeddings(self, space: str, ids: Sequence[int]) -> tuple[Ids, Vectors]:
+        with self._readers.snapshot() as connection:
+            row = connection.execute(SQL["space"], (space,)).fetchone()
+            if row is None or not len(ids):
+                return np.empty(0, np.int64), np.empty((0, row[1] // 2 if row else 0), np.float32)
+            found = fetch(connection, SQL["embeddings"], (_array(ids), row[0]))
+        vectors = np.frombuffer(b"".join([vector for _, vector in found]), dtype="<f2").reshape(len(found), row[1] // 2)
+        return np.fromiter((id_ for id_, _ in found), np.int64, len(found)), vectors.astype(np.float32)
+
+    # ------------------------------------------------------------------ segments, roots, state
+    def segments(self, collection: str) -> list[Segment]:
+        with self._readers.snapshot() as connection:
+            owner = writes.collection_id(connection, collection)
+            return [rows.segment(row) for row in connection.execute(SQL["segments"], (owner,))]
+
+    def publish(
+        self, collection: str, kind: Literal["lexical", "vector"], space: str, segments: Sequence[Segment]
+    ) -> None:
+        if any((segment.kind, segment.space) != (kind, space) for segment in segments):
+            raise InputError("a segment of another kind or space cannot be published here.", "Publish each set alone.")
+
+        def work(connection: apsw.Connection) -> None:
+            owner = writes.collection_id(connection, collection)
+            _run(connection, "forget_segments", (owner, kind, space))
+            for position, s in enumerate(segments):
+                values = (s.name, position, s.checksum, s.size, s.rows, s.watermark, s.dead)
+                _run(connection, "insert_segment", (owner, kind, space, *values))
+
+        self._write(work)
+
+    def roots(self, collection: str) -> list[str]:
+        with self._readers.snapshot() as connection:
+            owner = writes.collection_id(connection, collection)
+            return [row[0] for row in connection.execute(SQL["roots"], (owner,))]
+
+    def add_root(self, collection: str, path: str) -> None:
+        if path not in self.roots(collection):
+            self._write(lambda c: _run(c, "add_root", (writes.collection_id(c, collection), path)))
+
+    def remove_root(self, collection: str, path: str) -> None:
+        if path in self.roots(collection):
+            self._write(lambda c: _run(c, "remove_root", (writes.collection_id(c, collection), path)))
+
+    def get_state(self, key: str) -> str | None:
+        with self._readers.use() as connection:
+            row = connection.execute(SQL["get_state"], (key,)).fetchone()
+            return row[0] if row else None
+
+    def set_state(self, key: str, value: str) -> None:
+        if self.get_state(key) != value:
+            self._write(lambda connection: _run(connection, "set_state", (key, value)))
+
+    # ------------------------------------------------------------------ checks
+    def check(self) -> list[str]:
+        found: list[str] = []
+        try:
+            with self._readers.snapshot() as connection:
+                found.extend(problems(connection))
+        except StoreDamaged as error:
+            found.append(error.message)
+        return found
+
+
+def _keep_log(connection: apsw.Connection, deadline: float) -> None:
+    """Switches to write-ahead logging, which asks for the file alone and does not wait for it by itself."""
+    while True:
+        try:
+            connection.pragma("journal_mode", "WAL")
+            return
+        except apsw.BusyError:
+            if time.monotonic() >= deadline:
+                raise
+        time.sleep(POLL_SECONDS)
+
+
+def _run(connection: apsw.Connection, name: str, values: tuple[Any, ...]) -> None:
+    connection.execute(SQL[name], values)
+
+
+def _array(ids: Sequence[int]) -> Any:
+    """Bound as one parameter; the rows come in this order."""
+    return apsw.carray(np.ascontiguousarray(ids, dtype=np.int64))
+
+
+def _last_seq(connection: apsw.Connection) -> int:
+    return int(connection.execute(SQL["last_id"], ("oplog",)).get)
+
+
+def _trim(connection: apsw.Connection, below: int) -> None:
+    _run(connection, "trim_terms", (below,))
+    _run(connection, "trim_log", (below,))
+
+
+def _queue(connection: apsw.Connection, owner: int, space: str) -> int | None:
+    """Id of the space where the collection has a queue for it."""
+    row = connection.execute(SQL["space"], (space,)).fetchone()
+    if row is None or connection.execute(SQL["queue"], (owner, row[0])).fetchone() is None:
+        return None
+    return int(row[0])

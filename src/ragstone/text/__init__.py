@@ -1,0 +1,1 @@
+"""Text as language: index terms, which language it is, where sentences stand."""

@@ -1,0 +1,170 @@
+"""Export and import: documents as JSON lines, with their chunks, so that an import needs no reader and gives the same
+chunks. Vectors are not exported: they are made again from the text."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+
+from .errors import DamagedFile, InputError, NotFound
+from .ingest.prepare import chunk_hash
+from .protocols import Store
+from .text.analysis import Analyzer, analyzer
+from .types import ChunkSpan, Page, PreparedChunk, PreparedDocument, Progress, ProgressCallback, Terms
+
+FORMAT = "ragstone-export-1"
+BATCH = 32
+_HASH = re.compile(r"[0-9a-f]{64}")
+
+
+class ExportedChunk(msgspec.Struct, frozen=True, omit_defaults=True):
+    start: int
+    end: int
+    context: str = ""
+    page: int | None = None
+    line: int = 1
+    section: tuple[str, ...] = ()
+
+
+class ExportedDocument(msgspec.Struct, frozen=True):
+    format: str
+    collection: str
+    uri: str
+    title: str
+    media_type: str
+    language: str
+    content_hash: str
+    size: int
+    modified: float
+    metadata: dict[str, str | int | float | bool]
+    pages: tuple[Page, ...]
+    text: str
+    chunks: tuple[ExportedChunk, ...]
+
+
+def export_documents(
+    store: Store, path: Path, collections: Sequence[str], progress: ProgressCallback | None = None
+) -> int:
+    """Writes beside `path` first and renames at the end, so that a file that is there is complete."""
+    partial = path.with_name(path.name + ".part")
+    count = 0
+    try:
+        with partial.open("wb") as file:
+            for collection in collections:
+                for document in store.documents(collection):
+                    chunks = store.document_chunks(document.id)
+                    line = ExportedDocument(
+                        format=FORMAT,
+                        collection=collection,
+                        uri=document.uri,
+                        title=document.title,
+                        media_type=document.media_type,
+                        language=document.language,
+                        content_hash=document.content_hash.hex(),
+                        size=document.size,
+                        modified=document.modified,
+                        metadata=dict(document.metadata),
+                        pages=document.pages,
+                        text="".join(chunk.text for chunk in chunks),
+                        chunks=tuple(
+                            ExportedChunk(c.start, c.end, c.context, c.page, c.line, c.section) for c in chunks
+                        ),
+                    )
+                    file.write(msgspec.json.encode(line) + b"\n")
+                    count += 1
+                    if progress:
+                        progress(Progress("export", count, None, document.uri))
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise InputError(f"{path} cannot be written: {error.strerror}.", "Choose another place.") from error
+    return count
+
+
+def import_documents(store: Store, path: Path, progress: ProgressCallback | None = None) -> tuple[int, list[str]]:
+    """Adds or replaces what an export holds; returns how many documents, and the collections. What was read before
+    a damaged line stays. Raises NotFound, DamagedFile, StoreError."""
+    count = 0
+    names: dict[str, None] = {}
+    for collection, batch in _batches(path):
+        if collection not in names:
+            store.create_collection(collection)
+            names[collection] = None
+        store.put(collection, batch)
+        count += len(batch)
+        if progress:
+            progress(Progress("import", count, None, batch[-1].uri))
+    return count, list(names)
+
+
+def _batches(path: Path) -> Iterator[tuple[str, list[PreparedDocument]]]:
+    batch: list[PreparedDocument] = []
+    current = ""
+    for document in _read(path):
+        if batch and (document.collection != current or len(batch) >= BATCH):
+            yield current, batch
+            batch = []
+        current = document.collection
+        batch.append(_prepared(document))
+    if batch:
+        yield current, batch
+
+
+def _read(path: Path) -> Iterator[ExportedDocument]:
+    decoder = msgspec.json.Decoder(ExportedDocument)
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                try:
+                    document = decoder.decode(line)
+                except msgspec.DecodeError as error:
+                    raise DamagedFile(
+                        f"{path}, line {number}: {error}", "It is not an export, or was cut off."
+                    ) from error
+                if document.format != FORMAT:
+                    raise DamagedFile(f"{path}, line {number}: the format {document.format!r} is not known.")
+                edges = [0, *(chunk.end for chunk in document.chunks)]
+                starts = [chunk.start for chunk in document.chunks]
+                if starts != edges[:-1] or edges != sorted(edges) or edges[-1] != len(document.text):
+                    raise DamagedFile(f"{path}, line {number}: the chunks do not cover the text.")
+                if not _HASH.fullmatch(document.content_hash):
+                    raise DamagedFile(f"{path}, line {number}: the content hash is not one.")
+                yield document
+    except FileNotFoundError:
+        raise NotFound(f"{path} does not exist.") from None
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}.") from error
+
+
+def _prepared(document: ExportedDocument) -> PreparedDocument:
+    analyse = analyzer(document.language)
+    return PreparedDocument(
+        uri=document.uri,
+        content_hash=bytes.fromhex(document.content_hash),
+        size=document.size,
+        modified=document.modified,
+        title=document.title,
+        media_type=document.media_type,
+        language=document.language,
+        metadata=document.metadata,
+        pages=document.pages,
+        chunks=tuple(_chunk(document, chunk, analyse) for chunk in document.chunks),
+    )
+
+
+def _chunk(document: ExportedDocument, chunk: ExportedChunk, analyse: Analyzer) -> PreparedChunk:
+    text = document.text[chunk.start : chunk.end]
+    before, own = analyse.analyze(chunk.context), analyse.analyze(text)
+    return PreparedChunk(
+        ChunkSpan(chunk.start, chunk.end, chunk.page, chunk.line, chunk.section),
+        text,
+        chunk.context,
+        chunk_hash(chunk.context, text, document.language),
+        Terms(before.terms + own.terms, before.length + own.length),
+    )

@@ -1,0 +1,375 @@
+"""The vocabulary: every value that crosses a module boundary, frozen and slotted.
+
+Offsets (`start`, `end`) count Python characters (Unicode code points) of `Document.text`;
+`text[start:end]` is the span. Pages and lines count from 1. Times are POSIX seconds (UTC).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+MetadataValue = str | int | float | bool
+Metadata = Mapping[str, MetadataValue]
+Mode = Literal["hybrid", "lexical", "dense"]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page (PDF page, slide, sheet): it covers `text[start:end]`. Pages are in order and do not overlap."""
+
+    number: int
+    start: int
+    end: int
+    label: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """A heading: `level` 1 is the outermost, `start` is where its section begins (the heading line included)."""
+
+    level: int
+    title: str
+    start: int
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """Bytes to be read, and what is known of them. `uri` is an absolute path or any other stable name."""
+
+    uri: str
+    data: bytes
+    media_type: str = ""
+    modified: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedDocument:
+    """What a reader gives: plain text and where things are in it. `language` is ISO 639-1 or ""."""
+
+    text: str
+    title: str = ""
+    media_type: str = "text/plain"
+    language: str = ""
+    pages: tuple[Page, ...] = ()
+    headings: tuple[Heading, ...] = ()
+    metadata: Metadata = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkSpan:
+    """A chunk before it is stored. Chunks of a document follow each other without gap or overlap, so the
+    concatenation of their texts is the document's text."""
+
+    start: int
+    end: int
+    page: int | None = None
+    line: int = 1
+    section: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """Index terms of one text: `terms` in order with repeats (no term contains white space), and `length`, the
+    number of token positions (alternative forms at one position count once), which BM25 normalises by."""
+
+    terms: tuple[str, ...]
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedChunk:
+    """A chunk ready for the store. `content_hash` (16 bytes) covers context and text: equal hash means equal
+    index terms and equal embedding. `context` is title and heading path, which is indexed with the text."""
+
+    span: ChunkSpan
+    text: str
+    context: str
+    content_hash: bytes
+    terms: Terms
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedDocument:
+    """A document ready for the store. `content_hash` (32 bytes, BLAKE2b) is that of the source bytes together
+    with everything else that decides the result (metadata, reader and chunker version)."""
+
+    uri: str
+    content_hash: bytes
+    size: int
+    modified: float
+    title: str
+    media_type: str
+    language: str
+    metadata: Metadata
+    pages: tuple[Page, ...]
+    chunks: tuple[PreparedChunk, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A stored document without its text (`Store.document_text` gives that)."""
+
+    id: int
+    collection: str
+    uri: str
+    title: str
+    media_type: str
+    language: str
+    metadata: Metadata
+    content_hash: bytes
+    size: int
+    characters: int
+    chunks: int
+    modified: float
+    added: float
+    pages: tuple[Page, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A stored chunk with what a hit shows of its document."""
+
+    id: int
+    document_id: int
+    collection: str
+    uri: str
+    title: str
+    media_type: str
+    language: str
+    ordinal: int
+    start: int
+    end: int
+    page: int | None
+    line: int
+    section: tuple[str, ...]
+    text: str
+    context: str
+    content_hash: bytes
+    metadata: Metadata
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One entry of the operation log. `add`: the chunk exists (if its row still does); `delete`: it is gone;
+    `embed`: it has a vector now in `space`."""
+
+    seq: int
+    collection: str
+    op: Literal["add", "delete", "embed"]
+    chunk_id: int
+    space: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which chunks may be found. Fields combine with AND; inside a tuple with OR. `path` are globs over the uri
+    (`*` stays inside a folder, `**` crosses folders). Times are POSIX seconds of the source's modification."""
+
+    path: tuple[str, ...] = ()
+    media_type: tuple[str, ...] = ()
+    language: tuple[str, ...] = ()
+    metadata: tuple[tuple[str, MetadataValue], ...] = ()
+    modified_after: float | None = None
+    modified_before: float | None = None
+
+    def __bool__(self) -> bool:
+        return self != Filter()
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreParts:
+    """What a hit's score is made of. `None`: that part did not run or did not see the chunk. `lexical` is BM25,
+    `dense` the cosine, `rerank` the cross-encoder's score."""
+
+    lexical: float | None = None
+    dense: float | None = None
+    rerank: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One result. `highlights` are spans in the document's text where words of the question stand."""
+
+    chunk: Chunk
+    score: float
+    parts: ScoreParts
+    highlights: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResult:
+    """`timings` are milliseconds by stage. `notes` say what was left out and why (no vectors yet, deadline)."""
+
+    query: str
+    hits: tuple[Hit, ...]
+    revision: int
+    timings: Mapping[str, float]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """A span of a document that supports a sentence of an answer. `number` is what `[n]` in the text refers to."""
+
+    number: int
+    uri: str
+    title: str
+    page: int | None
+    line: int
+    section: tuple[str, ...]
+    start: int
+    end: int
+    text: str
+    score: float
+    chunk_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """One sentence of an answer, `citations` are numbers. `support` in [0, 1]; unsupported sentences have no
+    citations and `supported` False."""
+
+    text: str
+    citations: tuple[int, ...]
+    support: float
+    supported: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of a model call; `estimated` when the server did not report them."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    estimated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """`text` carries `[n]` after each supported sentence. `answered` is False when nothing found supports an
+    answer; then `text` says so in the question's language. `model` is "extractive" or the model's name."""
+
+    question: str
+    text: str
+    language: str
+    answered: bool
+    sentences: tuple[Sentence, ...]
+    citations: tuple[Citation, ...]
+    model: str
+    usage: Usage
+    timings: Mapping[str, float]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerEvent:
+    """A step of a streamed answer: `stage` (name in `text`), `token` (more text), `final` (`answer` is set)."""
+
+    kind: Literal["stage", "token", "final"]
+    text: str = ""
+    answer: Answer | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a prompt to a language model."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """A piece of a streamed completion; the last one carries `usage` and `finish` ("stop", "length")."""
+
+    text: str = ""
+    finish: str = ""
+    usage: Usage | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """A vector space. Vectors of two spaces are never compared, even where the dimensions agree."""
+
+    model: str
+    revision: str
+    dimension: int
+    normalised: bool = True
+    prefix: str = ""
+    quantisation: str = "none"
+
+    @property
+    def id(self) -> str:
+        """One string that is equal exactly when every field is."""
+        norm = "unit" if self.normalised else "raw"
+        return f"{self.model}@{self.revision}/{self.dimension}/{norm}/{self.prefix}/{self.quantisation}"
+
+
+FileState = Literal["added", "updated", "unchanged", "failed", "skipped", "removed"]
+
+
+@dataclass(frozen=True, slots=True)
+class FileReport:
+    """What became of one source. `reason` and `code` (an error class's code) are set when failed or skipped."""
+
+    uri: str
+    state: FileState
+    chunks_added: int = 0
+    chunks_removed: int = 0
+    characters: int = 0
+    reason: str = ""
+    code: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class IngestReport:
+    """Everything reported here as added, updated or removed is durable and searchable."""
+
+    files: tuple[FileReport, ...]
+    bytes_read: int
+    seconds: float
+    revision: int
+
+    def count(self, state: FileState) -> int:
+        return sum(1 for f in self.files if f.state == state)
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """One step of long work. `total` is None while it is not known."""
+
+    stage: Literal["discover", "read", "store", "embed", "index", "rebuild", "verify", "export", "import"]
+    done: int
+    total: int | None
+    item: str = ""
+    state: str = ""
+
+
+ProgressCallback = Callable[[Progress], None]
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionStatus:
+    name: str
+    documents: int
+    chunks: int
+    characters: int
+    revision: int
+    embedded: int
+    waiting: int
+    space: str
+    languages: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyReport:
+    """`problems` is empty exactly when store and derived indexes agree. `checked` counts by kind."""
+
+    checked: Mapping[str, int]
+    problems: tuple[str, ...]
+
+    @property
+    def clean(self) -> bool:
+        return not self.problems

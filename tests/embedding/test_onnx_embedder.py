@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ragstone.embedding.onnx import OnnxEmbedder, OnnxModel, batches, open_session
+from ragstone.embedding.tokenizer import JsonTokenizer
+from ragstone.errors import ModelMismatch, ModelMissing, SettingsError
+from ragstone.types import Space
+from tiny_model import DIMENSION, TABLE, WORDS, mean_of, write_tiny_model
+
+
+def tiny(folder: Path, *, max_tokens: int = 512, normalised: bool = True, **options: str) -> OnnxEmbedder:
+    space = Space("tiny", "1", DIMENSION, normalised)
+    model = OnnxModel(folder / "model.onnx", space, max_tokens, **options)  # type: ignore[arg-type]
+    return OnnxEmbedder(model, JsonTokenizer(folder / "tokenizer.json"), threads=2)
+
+
+def test_marks_and_prefixes_surround_the_text(tmp_path: Path) -> None:
+    embedder = tiny(write_tiny_model(tmp_path), query_prefix="q: ", passage_prefix="p: ")
+    assert np.allclose(embedder.embed(["red"], "query")[0], mean_of("[CLS]", "q:", "red", "[SEP]"), atol=1e-6)
+    assert np.allclose(embedder.embed(["red"], "passage")[0], mean_of("[CLS]", "p:", "red", "[SEP]"), atol=1e-6)
+
+
+def test_truncation_and_padding_of_the_tokenizer_file_do_not_apply(tmp_path: Path) -> None:
+    tokenizer = JsonTokenizer(write_tiny_model(tmp_path) / "tokenizer.json")
+    assert (tokenizer.prefix, tokenizer.suffix) == ((1,), (2,))
+    assert tokenizer.encode("red " * 50) == [4] * 50
+    assert tokenizer.encode("red") == [4]
+
+
+def test_pooling(tmp_path: Path) -> None:
+    write_tiny_model(tmp_path / "tokens")
+    write_tiny_model(tmp_path / "pooled", pooled=True)
+    first = TABLE[WORDS.index("[CLS]")]
+    assert np.allclose(
+        tiny(tmp_path / "tokens", pooling="cls").embed(["red"], "query")[0], first / np.linalg.norm(first)
+    )
+    wanted = mean_of("[CLS]", "red", "[SEP]")
+    assert np.allclose(tiny(tmp_path / "pooled", pooling="none").embed(["red"], "query")[0], wanted, atol=1e-6)
+    assert np.allclose(tiny(tmp_path / "tokens").embed(["red"], "query")[0], wanted, atol=1e-6)
+
+
+def test_windows_are_averaged_by_their_tokens(tmp_path: Path) -> None:
+    embedder = tiny(write_tiny_model(tmp_path), max_tokens=5, normalised=False)
+    rows = {w: TABLE[WORDS.index(w)] for w in WORDS}
+
+    def window(*words: str) -> np.ndarray:
+        return np.mean([rows[w] for w in ("[CLS]", *words, "[SEP]")], axis=0)
+
+    found = embedder.embed(["red green blue red"], "passage")[0]
+    assert np.allclose(found, (window("red", "green") * 2 + window("blue", "red") * 2) / 4, atol=1e-6)
+
+
+def test_threads_share_one_embedder(tmp_path: Path) -> None:
+    embedder = tiny(write_tiny_model(tmp_path))
+    texts = ["red", "green blue", "blue blue red"] * 20
+    wanted = embedder.embed(texts, "passage")
+    results: list[bool] = []
+    threads = [
+        threading.Thread(target=lambda: results.append(np.array_equal(embedder.embed(texts, "passage"), wanted)))
+        for _ in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert results == [True] * 8
+
+
+def test_a_question_goes_before_waiting_passages(tmp_path: Path) -> None:
+    embedder = tiny(write_tiny_model(tmp_path))
+    done = threading.Event()
+
+    def bulk() -> None:
+        embedder.embed(["red"] * 50, "passage")
+        done.set()
+
+    with embedder._question():
+        thread = threading.Thread(target=bulk)
+        thread.start()
+        embedder.embed(["green"], "query")
+        assert not done.wait(0.2)
+    assert done.wait(10)
+    thread.join()
+
+
+def test_wrong_dimension_rank_and_inputs_are_refused(tmp_path: Path) -> None:
+    write_tiny_model(tmp_path / "a")
+    write_tiny_model(tmp_path / "b", extra_input=True)
+    tokenizer = JsonTokenizer(tmp_path / "a" / "tokenizer.json")
+    wrong = OnnxModel(tmp_path / "a" / "model.onnx", Space("tiny", "1", DIMENSION + 1), 512)
+    with pytest.raises(ModelMismatch, match="vectors of 4"):
+        OnnxEmbedder(wrong, tokenizer)
+    with pytest.raises(ModelMismatch, match="no output of 2"):
+        tiny(tmp_path / "a", pooling="none")
+    with pytest.raises(ModelMismatch, match="pixel_values"):
+        tiny(tmp_path / "b")
+
+
+def test_missing_and_broken_files_are_typed_errors(tmp_path: Path) -> None:
+    (tmp_path / "broken.onnx").write_bytes(b"not a graph")
+    with pytest.raises(ModelMismatch):
+        open_session(tmp_path / "broken.onnx", "cpu")
+    with pytest.raises(ModelMissing):
+        open_session(tmp_path / "none.onnx", "cpu")
+    with pytest.raises(ModelMissing):
+        JsonTokenizer(tmp_path / "tokenizer.json")
+    with pytest.raises(ModelMismatch):
+        JsonTokenizer(tmp_path / "broken.onnx")
+
+
+def test_a_provider_that_is_not_there_says_what_to_install(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="onnxruntime-openvino"):
+        open_session(write_tiny_model(tmp_path) / "model.onnx", "openvino")
+
+
+@given(st.lists(st.integers(1, 600), max_size=60), st.integers(0, 2_000), st.booleans())
+def test_batches_cover_every_text_within_the_limit(lengths: list[int], limit: int, padded: bool) -> None:
+    groups = list(batches(lengths, limit, padded=padded))
+    assert sorted(i for group in groups for i in group) == list(range(len(lengths)))
+    for group in groups:
+        tokens = max(lengths[i] for i in group) * len(group)
+        assert len(group) == 1 or tokens <= limit
+        assert tokens <= 1.1 * sum(lengths[i] for i in group)
+        assert padded or len({lengths[i] for i in group}) == 1

@@ -1,0 +1,279 @@
+"""Writes docs/cli.md, docs/settings.md, docs/json.md and, from the reports in benchmarks/results/, docs/measurements.md
+and the benchmark table of README.md.
+
+    python tools/gen_docs.py            writes what changed
+    python tools/gen_docs.py --check    exit code 1 where something would change
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import re
+import sys
+import types
+from collections.abc import Iterator
+from dataclasses import MISSING, fields
+from pathlib import Path
+from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints, is_typeddict
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "src"))
+
+from ragstone.cli import records  # noqa: E402
+from ragstone.cli.app import COMMANDS, run  # noqa: E402
+from ragstone.cli.app import SECTIONS as COMMAND_SECTIONS  # noqa: E402
+from ragstone.errors import RagstoneError  # noqa: E402
+from ragstone.settings import SECTIONS, expected  # noqa: E402
+
+GENERATED = "<!-- Written by tools/gen_docs.py; edit the code instead. -->"
+SUBCOMMANDS = {
+    "config": ("show", "path", "init"),
+    "eval": ("retrieval", "answers"),
+    "bench": ("run", "compare"),
+}
+WIDTH = "88"
+
+
+def cli() -> str:
+    parts = [
+        "# Command line",
+        GENERATED,
+        "Results go to stdout, everything else to stderr. On a terminal there are tables and colour (not with "
+        "`NO_COLOR` or `--no-color`); into a pipe, tables become lines with tabs between the columns and no heading. "
+        "`--json` prints JSON instead ([json.md](json.md)). Shared options may stand before or after the command's "
+        "name.",
+        "## Exit codes",
+        "\n".join(_exit_codes()),
+        "## ragstone",
+        _help([]),
+    ]
+    for section, commands in COMMAND_SECTIONS.items():
+        parts.append(f"## {section}")
+        for name in commands:
+            parts += [f"### ragstone {name}", _help([name])]
+            for sub in SUBCOMMANDS.get(name, ()):
+                parts += [f"### ragstone {name} {sub}", _help([name, sub])]
+    return "\n\n".join(parts) + "\n"
+
+
+def _exit_codes() -> Iterator[str]:
+    yield "| code | meaning |"
+    yield "|---|---|"
+    yield "| 0 | done |"
+    yield "| 1 | a defect; a failed check of `doctor`; a regression in `bench compare` |"
+    names: dict[int, list[str]] = {}
+    for kind in _subclasses(RagstoneError):
+        names.setdefault(kind.exit_code, []).append(f"`{kind.__name__}`")
+    usage = {2: "wrong usage, ", 4: "no source (with `--strict`: not every source) could be read, "}
+    for code, kinds in sorted(names.items()):
+        yield f"| {code} | {usage.get(code, '')}{', '.join(kinds)} |"
+    yield "| 130 | interrupted; the line on stderr says what is safe |"
+    yield "| 141 | the reader of the output went away |"
+
+
+def _subclasses(kind: type[RagstoneError]) -> Iterator[type[RagstoneError]]:
+    for sub in kind.__subclasses__():
+        yield sub
+        yield from _subclasses(sub)
+
+
+def _help(command: list[str]) -> str:
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        code = run([*command, "--help"], {})
+    if code:
+        raise SystemExit(f"ragstone {' '.join(command)} --help gave {code}")
+    return f"```text\n{out.getvalue().strip()}\n```"
+
+
+def settings() -> str:
+    parts = [
+        "# Settings",
+        GENERATED,
+        "Each value comes from the first of these that has it: a flag (its own, or `--set section.key=value`), an "
+        "environment variable `RAGSTONE_SECTION__KEY` (`RAGSTONE_DATA` for `data.folder`), one TOML file, the "
+        "default. The file is the one given with `--config`, else `RAGSTONE_CONFIG`, else `ragstone.toml` in the "
+        "current folder, else `~/.config/ragstone/config.toml`. `ragstone config show` tells every value and where it "
+        "comes from; `ragstone config init` writes a commented file.",
+        "Unknown keys, wrong types and values out of range are refused with the key and the place. In environment "
+        "variables and flags, lists are parted by commas or written as in TOML. Paths in a file are relative to it.",
+    ]
+    for name, cls in SECTIONS.items():
+        parts += [f"## [{name}]", (cls.__doc__ or "").strip()]
+        rows = ["| key | default | takes | meaning |", "|---|---|---|---|"]
+        for f in fields(cls):
+            secret = " *Secret: never shown.*" if f.metadata.get("secret") else ""
+            doc = _cell(f.metadata["doc"] + secret)
+            rows.append(f"| `{f.name}` | {_default(f.default)} | {expected(f'{name}.{f.name}')} | {doc} |")
+        parts.append("\n".join(rows))
+    return "\n\n".join(parts) + "\n"
+
+
+def _default(value: Any) -> str:
+    if value is MISSING:
+        return "see there"
+    if value is None or value == "" or value == ():
+        return "–"
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    return f"`{value}`"
+
+
+def schema() -> str:
+    doc = (records.__doc__ or "").replace("SCHEMA_VERSION", "`schema_version`").strip()
+    doc = doc.replace(" `docs/json.md` is generated from the types below and the tests hold outputs to them.", "")
+    parts = [
+        "# JSON output",
+        GENERATED,
+        doc,
+        f"This is version {records.SCHEMA_VERSION}. Each command prints one object (`search --batch` and `watch`: one "
+        "a line).",
+    ]
+    nested: dict[str, type] = {}
+    for record in records.RECORDS:
+        parts += [f"## {_title(record)}", (record.__doc__ or "").strip(), _table(record, nested)]
+    parts.append("## Parts")
+    done: set[str] = {r.__name__ for r in records.RECORDS}
+    while missing := [n for n in nested if n not in done]:
+        for name in missing:
+            done.add(name)
+            parts += [f"### {_title(nested[name])}", _table(nested[name], nested)]
+    return "\n\n".join(p for p in parts if p) + "\n"
+
+
+def _table(record: type, nested: dict[str, type]) -> str:
+    rows = ["| field | type | meaning |", "|---|---|---|"]
+    for name, hint in get_type_hints(record, include_extras=True).items():
+        meaning = hint.__metadata__[0] if get_origin(hint) is Annotated else ""
+        rows.append(f"| `{name}` | {_type(hint, nested)} | {_cell(meaning)} |")
+    return "\n".join(rows)
+
+
+def _type(hint: Any, nested: dict[str, type]) -> str:
+    if get_origin(hint) is Annotated:
+        return _type(get_args(hint)[0], nested)
+    if is_typeddict(hint):
+        nested[hint.__name__] = hint
+        return f"[{_title(hint)}](#{_title(hint).lower()})"
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin is list:
+        return f"list of {_type(arguments[0], nested)}"
+    if origin is dict:
+        return f"object of {_type(arguments[1], nested)}"
+    if origin in (types.UnionType, Union):
+        return " or ".join(_type(a, nested) for a in arguments)
+    names = {str: "text", int: "integer", float: "number", bool: "boolean", type(None): "null", object: "any"}
+    return names[hint]
+
+
+def _title(record: type) -> str:
+    return record.__name__.removesuffix("Record")
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def readme() -> str:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    block = f"<!-- bench:start -->\n{_benchmarks()}\n<!-- bench:end -->"
+    return re.sub(r"<!-- bench:start -->.*?<!-- bench:end -->", lambda _: block, text, flags=re.S)
+
+
+def _benchmarks() -> str:
+    reports = [json.loads(p.read_text(encoding="utf-8")) for p in sorted((ROOT / "benchmarks/results").glob("*.json"))]
+    reports = [r for r in reports if "scenarios" in r]
+    if not reports:
+        return "Run `ragstone bench` to measure your machine."
+    report = max(reports, key=lambda r: r["time"])
+    machine = report["machine"]
+    rows = [
+        f"Commit {report['commit']}, {machine['processor']}, {machine['cores']} cores, Python {machine['python']}; "
+        "printed by `ragstone bench`:",
+        "",
+        "| part | figure | value |",
+        "|---|---|---|",
+    ]
+    for part, figures in report["scenarios"].items():
+        rows += [f"| {part} | {name} | {value} |" for name, value in _flat(figures)]
+    return "\n".join(rows)
+
+
+def _flat(value: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for key, item in value.items():
+        name = f"{prefix} {key}".strip()
+        if isinstance(item, dict):
+            yield from _flat(item, name)
+        elif isinstance(item, float):
+            yield name, f"{item:,.0f}" if abs(item) >= 100 else f"{item:.3g}"
+        else:
+            yield name, str(item)
+
+
+def measurements() -> str:
+    """Every committed evaluation and benchmark, as the commands printed them."""
+    reports = [json.loads(p.read_text(encoding="utf-8")) for p in sorted((ROOT / "benchmarks/results").glob("*.json"))]
+    lines = [
+        "# Measurements",
+        "",
+        "Written by `python tools/gen_docs.py` from `benchmarks/results/*.json`, which are outputs of `ragstone eval` and",
+        "`ragstone bench`. Development data: choices were made on these sets, so they are no test of generalisation.",
+        "",
+        "## Retrieval (`ragstone eval DIR --queries F --qrels F --json`)",
+        "",
+        "| set | questions | chunks | nDCG@10 lexical | dense | hybrid | recall@10 hybrid | recall@100 | p50 / p95 ms | commit |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for r in (r for r in reports if "modes" in r):
+        modes = r["modes"]
+        hybrid = modes["hybrid"]
+        scores = " | ".join(f"{modes[mode]['ndcg@10']:.3f}" for mode in ("lexical", "dense"))
+        lines.append(
+            f"| {r['corpus']}, {r['questions']} | {r['queries']:,} | {r['chunks']:,} | {scores} | "
+            f"**{hybrid['ndcg@10']:.3f}** | {hybrid['recall@10']:.3f} | {hybrid['recall@100']:.3f} | "
+            f"{hybrid['latency_ms']['p50']:.1f} / {hybrid['latency_ms']['p95']:.1f} | {r['commit']} |"
+        )
+    lines += [
+        "",
+        "## Answers (`ragstone eval answers QA.jsonl --json`)",
+        "",
+        "| set | questions | answered | cited spans hold a gold answer | citations per answer | refused | p50 / p95 ms | commit |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for r in (r for r in reports if "grounded" in r):
+        shares = [f"{r[key]:.1%}" if r[key] is not None else "–" for key in ("answered", "grounded")]
+        refused = f"{r['refused']:.1%} of {r['unanswerable']}" if r["refused"] is not None else "–"
+        lines.append(
+            f"| {r['set']} | {r['questions']:,} | {shares[0]} | **{shares[1]}** | "
+            f"{r['citations_per_answer'] or 0:.2f} | {refused} | {r['latency_ms']['p50']:.0f} / {r['latency_ms']['p95']:.0f} | {r['commit']} |"
+        )
+    lines += ["", "## Speed and memory (`ragstone bench`)", "", _benchmarks(), ""]
+    return "\n".join(lines)
+
+
+def main(arguments: list[str]) -> int:
+    os.environ["COLUMNS"] = WIDTH  # help is wrapped to the terminal, which a document must not depend on
+    wanted = {"docs/cli.md": cli(), "docs/settings.md": settings(), "docs/json.md": schema(), "README.md": readme()}
+    wanted["docs/measurements.md"] = measurements()
+    missing = [name for name in COMMANDS if f"### ragstone {name}\n" not in wanted["docs/cli.md"]]
+    if missing:
+        raise SystemExit(f"undocumented commands: {missing}")
+    stale = []
+    for name, text in wanted.items():
+        path = ROOT / name
+        if not path.is_file() or path.read_text(encoding="utf-8") != text:
+            stale.append(name)
+            if "--check" not in arguments:
+                path.write_text(text, encoding="utf-8")
+                print(f"wrote {name}")
+    if stale and "--check" in arguments:
+        print(f"stale: {', '.join(stale)}; run python tools/gen_docs.py", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
