@@ -44,7 +44,7 @@ class TermEmbedder:
     def embed(self, texts: Sequence[str], role: Role) -> Vectors:
         rows = np.zeros((len(texts), self._space.dimension), np.float32)
         for row, text in zip(rows, texts, strict=True):
-            for term in analyzer("de").analyze(text).terms:
+            for term in analyzer("de").words(text):
                 row[sum(term.encode()) % len(row)] += 1.0
             row /= np.linalg.norm(row) or 1.0
         return rows

@@ -16,6 +16,7 @@ from prepared import content_hash, prepared
 from ragstone.errors import NotFound
 from ragstone.index.sync import CollectionIndex
 from ragstone.storage.sqlite import SqliteStore
+from ragstone.text.analysis import pack
 from ragstone.types import Chunk, Space, Terms
 
 SPACE = Space("model", "1", 8)
@@ -24,7 +25,7 @@ SPACE = Space("model", "1", 8)
 def terms_of(chunk: Chunk) -> Terms:
     """As tests/prepared.py makes them."""
     words = tuple(chunk.text.lower().split())
-    return Terms(words, len(words))
+    return Terms(pack(words), len(words))
 
 
 def vector_of(text: str) -> bytes:

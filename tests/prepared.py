@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
+from ragstone.text.analysis import pack
 from ragstone.types import ChunkSpan, Metadata, PreparedChunk, PreparedDocument, Terms
 
 
@@ -29,7 +30,7 @@ def prepared(
     for text in texts:
         span = ChunkSpan(place, place + len(text), 1, 1 + place, ("Part",))
         words = tuple(text.lower().split())
-        chunks.append(PreparedChunk(span, text, context, content_hash(text, context), Terms(words, len(words))))
+        chunks.append(PreparedChunk(span, text, context, content_hash(text, context), Terms(pack(words), len(words))))
         place += len(text)
     identity = repr((texts, context, metadata, language, media_type, modified, title))
     return PreparedDocument(

@@ -78,7 +78,9 @@ class IngestSettings:
     cpu_seconds: int = _setting(10, "CPU seconds for one source.", low=1)
     wall_seconds: int = _setting(20, "Seconds for one source.", low=1)
     seconds_per_mib: float = _setting(1.0, "Seconds added for each MiB of a source above 4 MiB.", low=0)
-    files_per_worker: int = _setting(50, "Sources after which a worker process is replaced.", low=1)
+    files_per_worker: int = _setting(
+        50, "Sources after which a worker process is replaced; twenty of plain text count as one.", low=1
+    )
     output_bytes: int = _setting(256 * MIB, "Largest result of one source on its way back.", low=1, size=True)
     passwords: tuple[str, ...] = _setting((), "Passwords tried on encrypted files.", secret=True)
     ocr: bool = _setting(False, "Recognise text in scanned pages (needs the extra `ocr`).")

@@ -27,9 +27,9 @@ class HashEmbedder:
 
     def embed(self, texts: Sequence[str], role: Role) -> Vectors:  # noqa: ARG002 - questions and passages alike
         rows = np.zeros((len(texts), self.dimension), dtype=np.float32)
-        analyse = analyzer(self.language).analyze
+        words = analyzer(self.language).words
         for row, text in zip(rows, texts, strict=True):
-            for term in analyse(text).terms:
+            for term in words(text):
                 row += self._direction(term)
             length = float(np.linalg.norm(row))
             row /= length if length else 1.0

@@ -14,7 +14,7 @@ from .errors import DamagedFile, InputError, NotFound
 from .ingest.prepare import chunk_hash
 from .protocols import Store
 from .text.analysis import Analyzer, analyzer
-from .types import ChunkSpan, Page, PreparedChunk, PreparedDocument, Progress, ProgressCallback, Terms
+from .types import ChunkSpan, Page, PreparedChunk, PreparedDocument, Progress, ProgressCallback
 
 FORMAT = "ragstone-export-1"
 BATCH = 32
@@ -160,11 +160,10 @@ def _prepared(document: ExportedDocument) -> PreparedDocument:
 
 def _chunk(document: ExportedDocument, chunk: ExportedChunk, analyse: Analyzer) -> PreparedChunk:
     text = document.text[chunk.start : chunk.end]
-    before, own = analyse.analyze(chunk.context), analyse.analyze(text)
     return PreparedChunk(
         ChunkSpan(chunk.start, chunk.end, chunk.page, chunk.line, chunk.section),
         text,
         chunk.context,
         chunk_hash(chunk.context, text, document.language),
-        Terms(before.terms + own.terms, before.length + own.length),
+        analyse.analyze(chunk.context) + analyse.analyze(text),
     )

@@ -71,11 +71,20 @@ class ChunkSpan:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """Index terms of one text: `terms` in order with repeats (no term contains white space), and `length`, the
-    number of token positions (alternative forms at one position count once), which BM25 normalises by."""
+    """Index terms of one text: `keys`, the 64-bit key of each term (text/analysis.py: `term_key`), little-endian, one
+    after the other, in order with repeats; and `length`, the number of token positions (alternative forms at one
+    position count once), which BM25 normalises by."""
 
-    terms: tuple[str, ...]
+    keys: bytes
     length: int
+
+    def __post_init__(self) -> None:
+        """Raises ValueError: what a parser worker says is checked where it is decoded."""
+        if len(self.keys) % 8 or not 0 <= self.length < 1 << 32:
+            raise ValueError("these are not the terms of a text")
+
+    def __add__(self, other: Terms) -> Terms:
+        return Terms(self.keys + other.keys, self.length + other.length)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from ragstone.errors import ModelError, ModelMismatch
 from ragstone.index.lexical import Bm25Index
 from ragstone.index.vectors import FlatVectorIndex
 from ragstone.protocols import LexicalIndex, QueryTerms, VectorIndex
+from ragstone.text.analysis import pack
 from ragstone.types import Space, Terms
 
 SPACE = Space("model", "1", 8)
@@ -26,7 +27,7 @@ VECTOR: dict[str, Callable[[], VectorIndex]] = {
 
 def words(text: str) -> Terms:
     terms = tuple(text.split())
-    return Terms(terms, len(terms))
+    return Terms(pack(terms), len(terms))
 
 
 def question(text: str) -> QueryTerms:

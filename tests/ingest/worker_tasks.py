@@ -13,6 +13,7 @@ from pathlib import Path
 
 from ragstone.errors import EmptyFile
 from ragstone.ingest.limits import ReadFailure, ReadLimits
+from ragstone.text.analysis import pack
 from ragstone.types import Blob, ChunkSpan, PreparedChunk, PreparedDocument, Terms
 
 
@@ -23,7 +24,7 @@ class TaskOptions:
 
 
 def said(uri: str, text: str) -> list[PreparedDocument | ReadFailure]:
-    chunk = PreparedChunk(ChunkSpan(0, len(text)), text, "", b"\x01" * 16, Terms(("term",), 1))
+    chunk = PreparedChunk(ChunkSpan(0, len(text)), text, "", b"\x01" * 16, Terms(pack(["term"]), 1))
     return [PreparedDocument(uri, b"\x00" * 32, 1, 2.5, "Title", "text/plain", "de", {"n": 1, "b": True}, (), (chunk,))]
 
 

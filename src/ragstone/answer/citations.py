@@ -152,9 +152,9 @@ def literals(sentence: str, language: str) -> tuple[list[str], list[str]]:
 def counted(sentence: str, language: str) -> list[Count]:
     """The numbers of a sentence that count something."""
     stop = stop_words(language)
-    analyse = analyzer(language).analyze
+    words = analyzer(language).words
     return [
-        Count(m.group(), _plain(m.group(1)), frozenset(analyse(m.group(2)).terms))
+        Count(m.group(), _plain(m.group(1)), frozenset(words(m.group(2))))
         for m in _COUNTED.finditer(sentence)
         if m.group(2).casefold() not in stop
     ]

@@ -106,9 +106,9 @@ def sentences(hits: Sequence[Hit], limit: int = HIT_LIMIT) -> list[Candidate]:
         if chunk.id in seen:
             continue
         seen.add(chunk.id)
-        analyse = analyzer(chunk.language).analyze
+        words = analyzer(chunk.language).words
         for ordinal, (start, end) in enumerate(sentence_spans(chunk.text)):
-            terms = frozenset(analyse(chunk.text[start:end]).terms)
+            terms = frozenset(words(chunk.text[start:end]))
             found.append(Candidate(chunk, rank, ordinal, chunk.start + start, chunk.start + end, terms))
     return found
 
@@ -160,7 +160,7 @@ def gather(
     group_weights = weigh(terms, candidates)
     kind = expected(question)
     best_hit = max((h.score for h in hits), default=0.0) or 1.0
-    context = {c.chunk.id: frozenset(analyzer(c.chunk.language).analyze(c.chunk.context).terms) for c in candidates}
+    context = {c.chunk.id: frozenset(analyzer(c.chunk.language).words(c.chunk.context)) for c in candidates}
     scored = []
     for i, c in enumerate(candidates):
         near = [o for o in candidates[max(0, i - 1) : i + 2] if o.chunk.id == c.chunk.id]

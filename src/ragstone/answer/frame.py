@@ -35,4 +35,4 @@ _WORDS = {
 @cache
 def frame() -> frozenset[str]:
     """The index terms of these words, in every form the analysis gives them."""
-    return frozenset(t for language, words in _WORDS.items() for t in analyzer(language).analyze(words).terms)
+    return frozenset(t for language, words in _WORDS.items() for t in analyzer(language).words(words))

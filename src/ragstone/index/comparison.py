@@ -23,8 +23,7 @@ _NAMED = 5
 def chunk_terms(chunk: Chunk) -> Terms:
     """Index terms of a stored chunk: those of its context, then those of its text, as ingest made them."""
     analyse = analyzer(chunk.language).analyze
-    context, text = analyse(chunk.context), analyse(chunk.text)
-    return Terms(context.terms + text.terms, context.length + text.length)
+    return analyse(chunk.context) + analyse(chunk.text)
 
 
 def compare(

@@ -34,16 +34,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..protocols import Ids, LexicalIndex, Owners, QueryTerms, Scores
+from ..text.analysis import term_key
 from ..types import Terms
 from .postings import (
     Keys,
     Mask,
     Postings,
-    PostingsBuilder,
     bag_digest,
+    build_postings,
     merge_postings,
     open_postings,
-    term_key,
     write_postings,
 )
 
@@ -266,7 +266,6 @@ class Bm25Index(LexicalIndex):
     def __init__(self, *, k1: float = K1, b: float = B) -> None:
         self._k1 = k1
         self._b = b
-        self._builder = PostingsBuilder()
         self._lock = threading.Lock()  # guards the three tuples below
         self._maintenance = threading.Lock()  # one seal, merge, open or replace at a time; taken before _lock
         self._sealed: tuple[_View, ...] = ()
@@ -284,7 +283,7 @@ class Bm25Index(LexicalIndex):
             chosen = np.flatnonzero(fresh).tolist()
             if not chosen:
                 return
-            view = _View(self._builder.build([int(given[i]) for i in chosen], [terms[i] for i in chosen]))
+            view = _View(build_postings([int(given[i]) for i in chosen], [terms[i] for i in chosen]))
             self._set(tail=_settle((*self._tail, view)))
 
     def delete(self, ids: Iterable[int]) -> None:

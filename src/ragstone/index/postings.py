@@ -1,8 +1,7 @@
 """Inverted rows of one lexical segment: immutable arrays, in memory or in one memory-mapped file.
 
-A term is known by its 64-bit BLAKE2b hash alone (`term_key`). Among a million different terms the chance of one
-collision is below 1e-7, and its effect would be a slightly wrong BM25 score; in return look-ups, merges and
-digests are single array operations. Term frequencies are kept up to 255, where BM25 is long saturated.
+A term is its 64-bit key (text/analysis.py), so that look-ups, merges and digests are single array operations. Term
+frequencies are kept up to 255, where BM25 is long saturated.
 
 File, little-endian, every section aligned to 8 bytes:
 
@@ -13,12 +12,11 @@ File, little-endian, every section aligned to 8 bytes:
 
 from __future__ import annotations
 
-import hashlib
 import mmap
 import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import chain, pairwise
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -33,15 +31,10 @@ from .files import REBUILD, file_checksum, write_file
 MAGIC = b"RGSLEX\x00\x01"
 MAX_TF = 255
 _HEADER = struct.Struct("<8sQQQ")
-_KEY_CACHE = 200_000  # terms whose key is remembered while adding; about 40 MB
 _MERGE_BLOCK = 1 << 21  # postings moved at a time, so that a merge needs tens, not hundreds, of MB beyond its result
 
 Mask = NDArray[np.bool_]
 Keys = NDArray[np.uint64]
-
-
-def term_key(term: str) -> int:
-    return int.from_bytes(hashlib.blake2b(term.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,63 +67,29 @@ class Postings:
         return total
 
 
-class _TermNumbers(dict[str, int]):
-    """Numbers terms as they come; `hashes[number]` is the term's key."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.hashes: list[int] = []
-
-    def __missing__(self, term: str) -> int:
-        number = len(self.hashes)
-        self.hashes.append(term_key(term))
-        self[term] = number
-        return number
-
-
-class PostingsBuilder:
-    """Makes postings of batches. Keeps the numbering of terms between batches; not safe for several threads."""
-
-    def __init__(self) -> None:
-        self._numbers = _TermNumbers()
-
-    def build(self, ids: Sequence[int], terms: Sequence[Terms]) -> Postings:
-        """`ids` are distinct, in any order."""
-        if len(self._numbers) > _KEY_CACHE:
-            self._numbers = _TermNumbers()
-        given = np.asarray(ids, dtype=np.int64)
-        order = np.argsort(given, kind="stable")
-        rank = np.empty(len(given), dtype=np.int64)
-        rank[order] = np.arange(len(given))
-        counts = np.fromiter((len(t.terms) for t in terms), dtype=np.int64, count=len(given))
-        numbers = np.fromiter(
-            map(self._numbers.__getitem__, chain.from_iterable(t.terms for t in terms)),
-            dtype=np.int64,
-            count=int(counts.sum()),
-        )
-        pairs = np.sort((numbers << 32) | np.repeat(rank, counts))
-        first = np.flatnonzero(np.diff(pairs, prepend=-1))
-        tfs = np.diff(first, append=len(pairs))
-        pairs = pairs[first]
-        docs = (pairs & 0xFFFFFFFF).astype(np.uint32)
-        term_first = np.flatnonzero(np.diff(pairs >> 32, prepend=-1))
-        hashes = self._numbers.hashes
-        keys = np.array([hashes[n] for n in (pairs[term_first] >> 32).tolist()], dtype=np.uint64)
-        # From the order of numbering to the order of keys: whole runs of postings move.
-        by_key = np.argsort(keys)
-        sizes = np.diff(term_first, append=len(pairs))[by_key]
-        starts = np.zeros(len(keys) + 1, dtype=np.uint64)
-        np.cumsum(sizes, out=starts[1:])
-        source = np.repeat(term_first[by_key] - starts[:-1].astype(np.int64), sizes) + np.arange(len(pairs))
-        lengths = np.fromiter((t.length for t in terms), dtype=np.uint32, count=len(given))
-        return Postings(
-            ids=given[order],
-            lengths=lengths[order],
-            keys=keys[by_key],
-            starts=starts,
-            docs=docs[source],
-            tfs=np.minimum(tfs, MAX_TF).astype(np.uint8)[source],
-        )
+def build_postings(ids: Sequence[int], terms: Sequence[Terms]) -> Postings:
+    """`ids` are distinct, in any order."""
+    given = np.asarray(ids, dtype=np.int64)
+    order = np.argsort(given, kind="stable")
+    rank = np.empty(len(given), dtype=np.int64)
+    rank[order] = np.arange(len(given))
+    every = np.frombuffer(b"".join([t.keys for t in terms]), dtype="<u8")
+    counts = np.fromiter((len(t.keys) // 8 for t in terms), dtype=np.int64, count=len(given))
+    keys, numbers = np.unique(every, return_inverse=True)
+    pairs = np.sort((numbers.astype(np.int64) << 32) | np.repeat(rank, counts))
+    first = np.flatnonzero(np.diff(pairs, prepend=-1))
+    tfs = np.diff(first, append=len(pairs))
+    pairs = pairs[first]
+    starts = np.searchsorted(pairs >> 32, np.arange(len(keys) + 1))
+    lengths = np.fromiter((t.length for t in terms), dtype=np.uint32, count=len(given))
+    return Postings(
+        ids=given[order],
+        lengths=lengths[order],
+        keys=keys,
+        starts=starts.astype(np.uint64),
+        docs=(pairs & 0xFFFFFFFF).astype(np.uint32),
+        tfs=np.minimum(tfs, MAX_TF).astype(np.uint8),
+    )
 
 
 def merge_postings(parts: Sequence[tuple[Postings, Mask | None]]) -> Postings:
@@ -143,7 +102,9 @@ def merge_postings(parts: Sequence[tuple[Postings, Mask | None]]) -> Postings:
     rank = np.empty(len(ids), dtype=np.int64)
     rank[order] = np.arange(len(ids))
     moved = np.split(rank, np.cumsum([len(k) for k in kept])[:-1]) if kept else []
-    keys = np.unique(np.concatenate([p.keys for p, _ in parts])) if parts else np.empty(0, dtype=np.uint64)
+    keys = np.sort(np.concatenate([p.keys for p, _ in parts])) if parts else np.empty(0, dtype=np.uint64)
+    # np.unique takes six times as long
+    keys = keys[np.flatnonzero(np.append(True, keys[1:] != keys[:-1])[: len(keys)])]
     counts = [_live_counts(p, mask) for p, mask in parts]
     places = [np.searchsorted(keys, p.keys) for p, _ in parts]
     sizes = np.zeros(len(keys), dtype=np.int64)
@@ -180,11 +141,8 @@ def merge_postings(parts: Sequence[tuple[Postings, Mask | None]]) -> Postings:
 
 def bag_digest(terms: Terms) -> int:
     """64-bit digest of a bag of terms and its length; the order of the terms does not matter."""
-    counts: dict[str, int] = {}
-    for term in terms.terms:
-        counts[term] = counts.get(term, 0) + 1
-    marks = np.fromiter(map(term_key, counts), dtype=np.uint64, count=len(counts))
-    marks += np.minimum(np.fromiter(counts.values(), dtype=np.uint64, count=len(counts)), MAX_TF)
+    marks, counts = np.unique(np.frombuffer(terms.keys, dtype="<u8"), return_counts=True)
+    marks = marks + np.minimum(counts.astype(np.uint64), MAX_TF)
     return int(_mix(np.append(marks, np.uint64(terms.length))).sum(dtype=np.uint64))
 
 

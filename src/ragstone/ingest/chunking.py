@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import Final
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +36,6 @@ _STRIDE = 8  # characters between possible cuts inside a word that does not fit
 _LARGE = 64  # limits: a longer paragraph is cut at any line or word first, which bounds the memory of finer rules
 _MOST_PLACES = 200_000
 _BLOCK = 1 << 20  # characters measured in one array operation
-_HASHED = 1 << 14  # places hashed in one array operation
 
 _PARAGRAPH = re.compile(r"(?:\n[ \t\r]*(?=\n)|\f)\s*(?:\n|\f)")
 _VISIBLE = re.compile(r"\S")
@@ -47,11 +47,15 @@ _HEADING, _PARAGRAPH_RANK, _LINE, _SENTENCE, _WRAP = 32, 8, 5, 3, 2
 
 # Hundredths of a token: what a character costs, and what the first one of a run of its kind costs more. Fitted to
 # the XLM-R vocabulary on German, English, code, manual pages and tables, then raised by a tenth.
-_SPACE, _LOWER, _UPPER, _LATIN, _OTHER, _DIGIT, _MARK, _CJK = range(8)
-_COST = np.array([0, 9, 50, 5, 14, 12, 52, 64], dtype=np.int64)
-_FIRST = np.array([0, 92, 92, 92, 92, 75, 50, 0], dtype=np.int64)
+_SPACE, _LOWER, _UPPER, _LATIN, _OTHER, _DIGIT, _MARK, _CJK = range(_KINDS := 8)
+_ONE = np.array([0, 9, 50, 5, 14, 12, 52, 64], dtype=np.uint8)
+_COST = np.concatenate([_ONE, _ONE + np.array([0, 92, 92, 92, 92, 75, 50, 0], dtype=np.uint8)])
+# Letters of every kind make one run.
+_RUN = np.array([_SPACE, _LOWER, _LOWER, _LOWER, _LOWER, _DIGIT, _MARK, _CJK], dtype=np.uint8)
 
 Positions = NDArray[np.int64]
+_Places = tuple[Positions, NDArray[np.uint64]]
+"""Places to cut, rising, and their ranks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +81,8 @@ class _Piece:
 def estimate_tokens(text: str) -> int:
     """About the tokens that the multilingual unigram tokenizers (XLM-R, E5) make of the text, rather too many than
     too few: 0.97 to 1.2 times the true number for 80 % of passages of 1,500 characters."""
-    ends = _measure(text, 0, 0, np.array([len(text)], dtype=np.int64))
-    return int(-(-int(ends[0]) // 100))
+    total = int(_measure(text, np.array([len(text)], dtype=np.int64))[0])
+    return -(-total // 100)
 
 
 def chunk(doc: ParsedDocument, *, max_tokens: int = MAX_TOKENS) -> list[ChunkSpan]:
@@ -88,19 +92,29 @@ def chunk(doc: ParsedDocument, *, max_tokens: int = MAX_TOKENS) -> list[ChunkSpa
     if not text:
         return []
     limit = max(max_tokens, _LEAST_TOKENS) * 100
-    total = int(_measure(text, 0, 0, np.array([len(text)], dtype=np.int64))[0])
-    pieces = [_Piece(0, len(text), 0, total)]
-    pieces = _cut(pieces, limit, lambda p: _coarse(text, p, doc.headings))
-    pieces = _cut(pieces, limit * _LARGE, lambda p: _uniform(text, p, _line_starts(text, p)))
-    pieces = _cut(pieces, limit * _LARGE, lambda p: _uniform(text, p, _word_starts(text, p)))
-    pieces = _cut(pieces, limit, lambda p: _fine(text, p))
-    pieces = _cut(pieces, limit, lambda p: _uniform(text, p, _word_starts(text, p)))
-    pieces = _cut(pieces, limit, lambda p: _uniform(text, p, _strides(text, p)))
+    at, rank = _coarse(text, doc.headings)
+    tokens = _measure(text, np.append(at, len(text)))
+    whole = _Piece(0, len(text), 0, int(tokens[-1]))
+    pieces = _split(whole, _Boundaries(at, tokens[:-1], _keys(text, at, rank)), limit)
+    pieces = _cut(text, pieces, limit * _LARGE, lambda p: _uniform(_line_starts(text, p)))
+    pieces = _cut(text, pieces, limit * _LARGE, lambda p: _uniform(_word_starts(text, p)))
+    pieces = _cut(text, pieces, limit, lambda p: _fine(text, p))
+    pieces = _cut(text, pieces, limit, lambda p: _uniform(_word_starts(text, p)))
+    pieces = _cut(text, pieces, limit, lambda p: _uniform(_strides(text, p)))
     return _located(doc, [p.start for p in pieces])
 
 
-def _cut(pieces: list[_Piece], limit: int, find: Callable[[_Piece], _Boundaries]) -> list[_Piece]:
-    return [part for p in pieces for part in (_split(p, find(p), limit) if p.last - p.first > limit else (p,))]
+def _cut(text: str, pieces: list[_Piece], limit: int, find: Callable[[_Piece], _Places]) -> list[_Piece]:
+    """Splits the pieces that are too large at the places that `find` names."""
+    large = [p for p in pieces if p.last - p.first > limit]
+    if not large:
+        return pieces
+    found = [find(p) for p in large]
+    # Measured and hashed together: a text has many pieces, and most have few places.
+    at, rank = np.concatenate([at for at, _ in found]), np.concatenate([rank for _, rank in found])
+    bounds = _Boundaries(at, _measure(text, at), _keys(text, at, rank))
+    parts = iter([_split(p, bounds, limit) for p in large])
+    return [part for p in pieces for part in (next(parts) if p.last - p.first > limit else (p,))]
 
 
 def _split(whole: _Piece, bounds: _Boundaries, limit: int) -> list[_Piece]:
@@ -138,26 +152,19 @@ def _best(bounds: _Boundaries, low: int, high: int, piece: _Piece) -> int:
     return best
 
 
-def _coarse(text: str, piece: _Piece, headings: tuple[Heading, ...]) -> _Boundaries:
-    """Starts of sections and of paragraphs."""
-    ends = [m.end() for m in _PARAGRAPH.finditer(text)]
-    if ends and ends[-1] == len(text):
-        ends.pop()
+def _coarse(text: str, headings: tuple[Heading, ...]) -> _Places:
+    """Starts of sections and of paragraphs of the whole text."""
     # A paragraph that is not indented comes first: code is cut between two functions rather than inside one.
-    ranks = [_PARAGRAPH_RANK - text[end].isspace() for end in ends]
+    ends = [end for m in _PARAGRAPH.finditer(text) if (end := m.end()) < len(text)]
+    ranks = {end: _PARAGRAPH_RANK - text[end].isspace() for end in ends}
     for heading in headings:
         if 0 < heading.start < len(text):
-            ends.append(heading.start)
-            ranks.append(max(_HEADING - max(heading.level, 1), _PARAGRAPH_RANK + 1))
-    at, rank = np.array(ends, dtype=np.int64), np.array(ranks, dtype=np.uint64)
-    order = np.lexsort((-rank.astype(np.int64), at))
-    at, rank = at[order], rank[order]
-    first = np.ones(len(at), dtype=np.bool_)
-    first[1:] = at[1:] != at[:-1]
-    return _boundaries(text, piece, at[first], rank[first])
+            rank = max(_HEADING - max(heading.level, 1), _PARAGRAPH_RANK + 1)
+            ranks[heading.start] = max(rank, ranks.get(heading.start, 0))
+    return _ranked(ranks, 0)
 
 
-def _fine(text: str, piece: _Piece) -> _Boundaries:
+def _fine(text: str, piece: _Piece) -> _Places:
     """Starts of sentences and of lines."""
     part = text[piece.start : piece.end]
     ranks = {m.end(): _WRAP for m in _NEWLINE.finditer(part)}
@@ -170,13 +177,17 @@ def _fine(text: str, piece: _Piece) -> _Boundaries:
         elif start:
             ranks[start] = _SENTENCE
         last = end
-    places = sorted(at for at in ranks if 0 < at < len(part))
-    at = np.array(places, dtype=np.int64) + piece.start
-    return _boundaries(text, piece, at, np.array([ranks[p] for p in places], dtype=np.uint64))
+    ranks.pop(len(part), None)
+    return _ranked(ranks, piece.start)
 
 
-def _uniform(text: str, piece: _Piece, at: Positions) -> _Boundaries:
-    return _boundaries(text, piece, at, np.zeros(len(at), dtype=np.uint64))
+def _ranked(ranks: dict[int, int], start: int) -> _Places:
+    places = sorted(ranks)
+    return np.array(places, dtype=np.int64) + start, np.array([ranks[p] for p in places], dtype=np.uint64)
+
+
+def _uniform(at: Positions) -> _Places:
+    return at, np.zeros(len(at), dtype=np.uint64)
 
 
 def _line_starts(text: str, piece: _Piece) -> Positions:
@@ -200,25 +211,23 @@ def _thinned(places: Iterator[int]) -> Positions:
     return at[:: len(at) // _MOST_PLACES + 1]
 
 
-def _boundaries(text: str, piece: _Piece, at: Positions, rank: NDArray[np.uint64]) -> _Boundaries:
-    tokens = _measure(text, piece.start, piece.first, at)
-    return _Boundaries(at, tokens, (rank << np.uint64(56)) | (_hashes(text, at) >> np.uint64(8)))
-
-
-def _measure(text: str, start: int, tokens: int, at: Positions) -> Positions:
-    """Tokens (hundredths) before each of the rising positions `at`, which are not below `start`, where `tokens`
-    are counted already."""
+def _measure(text: str, at: Positions) -> Positions:
+    """Tokens (hundredths) before each of the rising positions `at`."""
     result = np.empty(len(at), dtype=np.int64)
-    done = 0
+    start = tokens = done = 0
     while done < len(at):
         stop = min(start + _BLOCK, int(at[-1]))
-        codes = _codes(text[max(start - 1, 0) : stop])
-        kinds = _kinds()[np.minimum(codes, 0xFFFF)]
-        runs = np.where((kinds == _UPPER) | (kinds == _LATIN) | (kinds == _OTHER), _LOWER, kinds)
-        fresh = np.ones(len(codes), dtype=np.bool_)
+        part = text[max(start - 1, 0) : stop]
+        codes = np.frombuffer(part.encode("ascii"), np.uint8) if part.isascii() else np.minimum(_codes(part), 0xFFFF)
+        kinds = _kinds()[codes]
+        runs = _RUN[kinds]
+        fresh = np.ones(len(codes), dtype=np.uint8)
         fresh[1:] = (runs[1:] != runs[:-1]) | ((kinds[1:] == _MARK) & (codes[1:] != codes[:-1]))
-        costs = (_COST[kinds] + _FIRST[kinds] * fresh)[1 if start else 0 :]
-        sums = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(costs)]) + tokens
+        costs = _COST[kinds + fresh * np.uint8(_KINDS)]
+        sums = np.empty(stop - start + 1, dtype=np.int64)
+        sums[0] = 0
+        np.cumsum(costs[1 if start else 0 :], out=sums[1:])
+        sums += tokens
         here = int(np.searchsorted(at, stop, "right"))
         result[done:here] = sums[at[done:here] - start]
         done, tokens, start = here, int(sums[-1]), stop
@@ -243,19 +252,10 @@ def _kinds() -> NDArray[np.uint8]:
     return table
 
 
-def _hashes(text: str, at: Positions) -> NDArray[np.uint64]:
-    """A hash of the `_NEAR` characters after each position."""
-    result = np.empty(len(at), dtype=np.uint64)
-    for first in range(0, len(at), _HASHED):
-        places = at[first : first + _HASHED].tolist()
-        near = _codes("".join([text[p : p + _NEAR].ljust(_NEAR, "\0") for p in places])).reshape(len(places), _NEAR)
-        value = np.zeros(len(places), dtype=np.uint64)
-        for column in near.T:
-            value ^= column
-            value *= np.uint64(0x9E3779B97F4A7C15)
-            value ^= value >> np.uint64(29)
-        result[first : first + len(places)] = value
-    return result
+def _keys(text: str, at: Positions, rank: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Rank, then 32 bits of a hash of the `_NEAR` characters after each position."""
+    near = [text[p : p + _NEAR].encode("utf-8", "surrogatepass") for p in at.tolist()]
+    return (rank << np.uint64(56)) | np.fromiter(map(crc32, near), dtype=np.uint64, count=len(at))
 
 
 def _codes(text: str) -> NDArray[np.uint32]:

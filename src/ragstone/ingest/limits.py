@@ -26,7 +26,7 @@ class ReadLimits:
     `memory_bytes`, `cpu_seconds`, `wall_seconds`  of a worker process: address space, and time for one source
     `seconds_per_mib`   processor time added for each MiB of a source above 4 MiB (and twice that of wall time): a
                         small file that takes long is suspicious, a large one is large
-    `files_per_worker`  sources after which a worker is replaced
+    `files_per_worker`  sources after which a worker is replaced; twenty files of plain text count as one
     `output_bytes`      encoded result of one source
     `passwords`         tried in order on encrypted files
     `ocr`               recognise text in pictures where a page has none

@@ -69,8 +69,7 @@ def prepare_parsed(
         context, before = contexts[span.section]
         text = parsed.text[span.start : span.end]
         terms = analyse(text)
-        joined = Terms(before.terms + terms.terms, before.length + terms.length)
-        chunks.append(PreparedChunk(span, text, context, chunk_hash(context, text, language), joined))
+        chunks.append(PreparedChunk(span, text, context, chunk_hash(context, text, language), before + terms))
     return PreparedDocument(
         uri=uri,
         content_hash=content_hash,

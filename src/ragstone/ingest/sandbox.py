@@ -94,9 +94,13 @@ class Sandbox:
                 return self._idle.pop()
         return self._zygote.fork()
 
+    def room(self, worker: Worker) -> int:
+        """Blobs that the worker may be given before it is replaced."""
+        return max(0, int(max(1, self.limits.files_per_worker) - worker.worn))
+
     def give_back(self, worker: Worker) -> None:
         with self._lock:
-            if len(self._idle) < self.workers and worker.sent < self.limits.files_per_worker:
+            if len(self._idle) < self.workers and self.room(worker) > 0:
                 self._idle.append(worker)
                 return
         worker.end()
@@ -221,12 +225,12 @@ def _drive(run: _Run) -> None:
             blobs = [again] if again is not None else run.take(quota, block=True)
             if not blobs:
                 break
-            if worker is not None and worker.sent >= quota:
+            if worker is not None and not run.sandbox.room(worker):
                 worker.end()
                 worker = None
             if worker is None:
                 worker = run.sandbox.take_worker(fresh=again is not None)
-            room = quota - worker.sent  # less than the quota for a worker of an earlier run
+            room = run.sandbox.room(worker)  # less than the quota for a worker of an earlier run
             run.put_back(blobs[room:])
             worker, again = _feed(run, worker, blobs[:room])
         if worker is not None:
@@ -271,6 +275,6 @@ def _feed(run: _Run, worker: Worker, blobs: list[Blob]) -> tuple[Worker | None, 
                 return None, None
             return None, blob
         run.deliver(blob, results)
-        room = limits.files_per_worker - worker.sent
+        room = run.sandbox.room(worker)
         blobs = run.take(room, block=False) if room > 0 and len(ahead) <= _BATCH_BLOBS // 2 else []
     return worker, None

@@ -24,7 +24,7 @@ from ..types import Blob
 from .frames import HEADER, Assignment, Result, decode_reply, encode_assignment, encode_blobs
 from .limits import ReadLimits
 from .parser_process import ANSWER, COMMAND, END, FORK, PRELOAD
-from .readers.registry import BY_EXTENSION, READER_MODULES, extension
+from .readers.registry import BY_EXTENSION, READER_MODULES, extension, wear
 
 _START_SECONDS = 60.0
 
@@ -73,7 +73,7 @@ class Worker:
         self._incoming = bytearray()
         self._since = 0.0
         self._busy = 0
-        self.sent = 0
+        self.worn = 0.0
         self.answered = 0
 
     def send(self, blobs: list[Blob]) -> None:
@@ -81,7 +81,7 @@ class Worker:
         if not self._busy:
             self._since = time.monotonic()
         self._busy += len(blobs)
-        self.sent += len(blobs)
+        self.worn += sum(wear(blob.uri) for blob in blobs)
         self._outgoing.append(memoryview(encode_blobs(blobs)))
 
     def receive(

@@ -6,6 +6,7 @@ commit. Ratios inside one run are robust, seconds are not: other work on the mac
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import subprocess
@@ -248,7 +249,7 @@ def _vector_recall(kb: KnowledgeBase, questions: list[str]) -> float:
 
 
 def search_while_adding(open_at: OpenKnowledgeBase, files: int = 1000) -> dict[str, Any]:
-    """p95 of a search while the same process adds files, against the same search idle."""
+    """p95 of a search while the same process adds files, against a search idle. Every question is a new one."""
     maker = TextMaker(19)
     with tempfile.TemporaryDirectory(prefix="ragstone-bench-") as place:
         source = Path(place, "source")
@@ -257,16 +258,15 @@ def search_while_adding(open_at: OpenKnowledgeBase, files: int = 1000) -> dict[s
             Path(source, f"{number:05}.md").write_text(maker.markdown(4_000), encoding="utf-8")
         with open_at(Path(place, "data")) as kb:
             texts = fill(kb, 5_000, maker)
-            questions = [maker.question(texts[i % len(texts)]) for i in range(QUERIES)]
-            for question in questions[:WARM_UP]:
-                kb.search(question, cache=False)
-            idle = [_timed(lambda q=question: kb.search(q, cache=False)) for question in questions]  # type: ignore[misc]
+            questions = (f"{maker.question(texts[i % len(texts)])} {i}" for i in itertools.count())
+            for _ in range(WARM_UP):
+                kb.search(next(questions))
+            idle = [_timed(lambda: kb.search(next(questions))) for _ in range(QUERIES)]
             adding = threading.Thread(target=lambda: kb.add([source], remember=False))
             adding.start()
             busy: list[float] = []
             while adding.is_alive():
-                question = questions[len(busy) % QUERIES]
-                busy.append(_timed(lambda q=question: kb.search(q, cache=False)))  # type: ignore[misc]
+                busy.append(_timed(lambda: kb.search(next(questions))))
                 time.sleep(0.01)
             adding.join()
     idle_p95, busy_p95 = percentile(idle, 0.95), percentile(busy, 0.95)

@@ -25,8 +25,10 @@ HEAD = 20
 """Documents that are ranked on the scale of the best `candidates` of each side (measured best for the first ten); those
 behind them on the scale of all candidates (measured better for recall@100: cranfield .78 against .76)."""
 STATE_TRIES = 10
-"""Searches that are tried until no write came in between; under writes without a pause the last one counts."""
+"""Searches that are tried until none of the best chunks was deleted before its text was read; then the rest counts."""
 CODE_SAMPLE = 64
+_CODE_MEMORY = 10_000  # chunks of which is remembered whether they look like code
+_SCATTER = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio: neighbouring ids end far apart
 _CODE_MARKS = re.compile(r"[(){}\[\]=;_<>]")
 _SPACES = re.compile(r"\s")
 MAX_LANGUAGES = 3
@@ -115,6 +117,7 @@ class Retriever:
         self._tuning = tuning or Tuning()
         self._fixed_weight = fixed_weight
         self._profiles: dict[str, _Profile] = {}
+        self._code: dict[int, bool] = {}
 
     def search(
         self,
@@ -151,12 +154,11 @@ class Retriever:
                 one_per_document, highlights, deadline, shared, tuple(notes),
             )  # fmt: skip
             for _ in range(STATE_TRIES):
-                state = [view.at() for view in views.values()]
-                result = self._one(request, views, sum(revision for revision, _ in state))
+                result, whole = self._one(request, views, sum(view.at()[0] for view in views.values()))
+                if whole:
+                    break
                 for view in views.values():
                     view.refresh()
-                if state == [view.at() for view in views.values()]:
-                    break  # else something was written meanwhile: the indexes and the texts may be of two states
             results.append(result)
         return results
 
@@ -181,7 +183,10 @@ class Retriever:
         clock.lap("embed")
         return vectors
 
-    def _one(self, request: _Request, views: Mapping[str, CollectionView], revision: int) -> SearchResult:
+    def _one(
+        self, request: _Request, views: Mapping[str, CollectionView], revision: int
+    ) -> tuple[SearchResult, bool]:
+        """The result, and whether every chunk that the indexes named was still there."""
         query, vector, k, mode, deadline = request.query, request.vector, request.k, request.mode, request.deadline
         diversity, one_per_document = request.diversity, request.one_per_document
         notes = list(request.notes)
@@ -235,6 +240,7 @@ class Retriever:
             for i, s, lex, den in zip(ids[:keep], scores[:keep], raw_lex[:keep], raw_dense[:keep], strict=True)
             if int(i) in found
         ]
+        whole = len(found) == len(ids[:keep])
         clock.lap("fetch")
         if one_per_document:
             hits = _best_of_each_document(hits, _joined(documents), weight, max(self._tuning.candidates, k))
@@ -255,7 +261,7 @@ class Retriever:
             raise DeadlineExceeded("the search did not finish in time.", "Give it a later deadline.")
         timings = {**request.shared, **clock.timings}
         timings["total"] = sum(timings.values())
-        return SearchResult(query, tuple(hits), revision, timings, tuple(notes))
+        return SearchResult(query, tuple(hits), revision, timings, tuple(notes)), whole
 
     def _languages(self, collection: str) -> tuple[str, ...]:
         counts = self._store.languages(collection)
@@ -268,11 +274,21 @@ class Retriever:
         revision = view.at()[0]
         known = self._profiles.get(collection)
         if known is None or known.revision != revision:
-            ids = view.lexical.ids()
-            sample = self._store.chunks([int(i) for i in ids[:: max(1, len(ids) // CODE_SAMPLE)]])
-            code = sum(looks_like_code(chunk.text) for chunk in sample) > 0.5 * len(sample)
+            code = self._is_code(view.lexical.ids())
             known = self._profiles[collection] = _Profile(collection, revision, self._languages(collection), code, [])
         return known
+
+    def _is_code(self, ids: Ids) -> bool:
+        """Whether most of a sample looks like code. The sample hardly changes with a write, and what a chunk looks
+        like never does."""
+        scattered = ids.astype(np.uint64) * _SCATTER
+        sample = ids[np.argpartition(scattered, CODE_SAMPLE)[:CODE_SAMPLE]] if len(ids) > CODE_SAMPLE else ids
+        new = [int(i) for i in sample if int(i) not in self._code]
+        if new:
+            if len(self._code) > _CODE_MEMORY:
+                self._code = {}
+            self._code.update((chunk.id, looks_like_code(chunk.text)) for chunk in self._store.chunks(new))
+        return sum(self._code.get(int(i), False) for i in sample) > 0.5 * len(sample)
 
     def _weight(self, query: str, mode: Mode, has_vector: bool, code: bool, crossing: bool) -> float:
         if mode == "lexical" or not has_vector:

@@ -10,7 +10,7 @@ import msgspec
 
 from ..errors import InputError
 from ..protocols import Segment
-from ..types import Change, Chunk, Document, Metadata, Page, PreparedChunk, PreparedDocument, Terms
+from ..types import Change, Chunk, Document, Metadata, Page, PreparedChunk, PreparedDocument
 
 Row = Sequence[Any]
 OPERATIONS: Final = ("add", "delete", "embed")
@@ -38,10 +38,6 @@ def encode_section(section: tuple[str, ...]) -> str:
 
 def encode_pages(pages: tuple[Page, ...]) -> bytes:
     return msgspec.msgpack.encode([(page.number, page.start, page.end, page.label) for page in pages])
-
-
-def encode_terms(terms: Terms) -> str:
-    return " ".join(terms.terms)
 
 
 def document_columns(document: PreparedDocument, added: float) -> tuple[Any, ...]:
@@ -99,10 +95,6 @@ def chunks(rows: Sequence[Row]) -> list[Chunk]:
 def change(row: Row) -> Change:
     seq, collection, op, chunk_id, space = row
     return Change(seq, collection, OPERATIONS[op], chunk_id, space or "")
-
-
-def terms(length: int, text: str) -> Terms:
-    return Terms(tuple(text.split(" ")) if text else (), length)
 
 
 def segment(row: Row) -> Segment:

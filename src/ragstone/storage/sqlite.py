@@ -282,7 +282,7 @@ class SqliteStore(Store):
             return {}
         with self._readers.use() as connection:
             found = fetch(connection, SQL["terms"], (_array(ids),))
-        return {id_: rows.terms(length, text) for id_, length, text in found}
+        return {id_: Terms(keys, length) for id_, length, keys in found}
 
     # ------------------------------------------------------------------ vectors
     def pending(self, collection: str, space: str, limit: int) -> list[Pending]:

@@ -41,7 +41,7 @@ class _Difference:
     """What a put changes, gathered over its documents and written with few statements."""
 
     new: list[tuple[Any, ...]] = field(default_factory=list)
-    terms: list[tuple[int, int, str]] = field(default_factory=list)
+    terms: list[tuple[int, int, bytes]] = field(default_factory=list)
     moved: list[tuple[Any, ...]] = field(default_factory=list)
     added: list[tuple[int, bytes]] = field(default_factory=list)
     removed: list[tuple[int, bytes]] = field(default_factory=list)
@@ -51,7 +51,7 @@ class _Difference:
         self.new.append(
             (id_, document_id, ordinal, start, end, page, line, chunk.content_hash, section, chunk.context, chunk.text)
         )
-        self.terms.append((id_, chunk.terms.length, rows.encode_terms(chunk.terms)))
+        self.terms.append((id_, chunk.terms.length, chunk.terms.keys))
         self.added.append((id_, chunk.content_hash))
 
 

@@ -10,20 +10,25 @@ A token is a run of word characters, with single joiners (`-`, `.`, `'`, `@`) in
     CJK run         東京大学                  pairs of neighbouring characters
 
 `ä` is folded to `a`. German stems take `ae` for `ä` by themselves; in other languages a word with an umlaut is
-indexed in both spellings. Terms contain no white space. What a token becomes is remembered, so that running text
-costs one look-up per token.
+indexed in both spellings.
+
+An index knows a term by its 64-bit BLAKE2b hash alone (`term_key`). Among a million different terms the chance of one
+collision is below 1e-7, and its effect would be a slightly wrong BM25 score; in return terms travel from the parser
+worker through the store into the index as one block of bytes. What a token becomes is remembered, so that running
+text costs one look-up per token.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
 import threading
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache, lru_cache
 from itertools import chain
-from typing import Final
+from typing import Final, TypeVar
 
 import Stemmer
 
@@ -91,24 +96,39 @@ def _unaccented(text: str) -> str:
 Forms = tuple[tuple[str, ...], tuple[str, ...]]
 
 
+def term_key(term: str) -> int:
+    return int.from_bytes(_digest(term), "little")
+
+
+def pack(terms: Iterable[str]) -> bytes:
+    """The keys of the terms, as `Terms` has them."""
+    return b"".join(map(_digest, terms))
+
+
+def _digest(term: str) -> bytes:
+    return hashlib.blake2b(term.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+
+
 def _distinct(wholes: Sequence[str], parts: Sequence[str]) -> Forms:
     kept = tuple(dict.fromkeys(w[:MAX_TERM] for w in wholes if w))
     return kept, tuple(p for p in dict.fromkeys(p[:MAX_TERM] for p in parts if p) if p not in kept)
 
 
-class _TokenCache(dict[str, tuple[str, ...]]):
-    """Token to its terms, in two generations: when the young one is full it becomes the old one."""
+Value = TypeVar("Value")
 
-    def __init__(self, compute: Callable[[str], Forms]) -> None:
+
+class _TokenCache(dict[str, Value]):
+    """Token to what it becomes, in two generations: when the young one is full it becomes the old one."""
+
+    def __init__(self, compute: Callable[[str], Value]) -> None:
         super().__init__()
         self._compute = compute
-        self._old: dict[str, tuple[str, ...]] = {}
+        self._old: dict[str, Value] = {}
 
-    def __missing__(self, token: str) -> tuple[str, ...]:
+    def __missing__(self, token: str) -> Value:
         terms = self._old.get(token)
         if terms is None:
-            wholes, parts = self._compute(token)
-            terms = wholes + parts
+            terms = self._compute(token)
         if len(token) <= MAX_TERM:
             if len(self) >= _CACHE_TOKENS:
                 self._old = dict(self)
@@ -124,17 +144,24 @@ class Analyzer:
         self.language = language if language in _STEMMERS else _DEFAULT
         self._stemmer = Stemmer.Stemmer(_STEMMERS[self.language], 0)
         self._function_words = stop_words(self.language)
-        self._cache = _TokenCache(self.forms)
+        self._words = _TokenCache(lambda token: tuple(chain(*self.forms(token))))
+        self._keys = _TokenCache(lambda token: pack(chain(*self.forms(token))))
         self._lock = threading.Lock()  # a stemmer has one buffer
 
     def analyze(self, text: str) -> Terms:
         tokens = _TOKEN.findall(text)
         with self._lock:
-            terms = tuple(chain.from_iterable(map(self._cache.__getitem__, tokens)))
+            keys = b"".join(map(self._keys.__getitem__, tokens))
         length = len(tokens)
         if not text.isascii():
             length += sum(len(run) - 1 for run in _CJK.findall(text))
-        return Terms(terms, length)
+        return Terms(keys, length)
+
+    def words(self, text: str) -> list[str]:
+        """The terms of `text` themselves, in order with repeats; they contain no white space."""
+        tokens = _TOKEN.findall(text)
+        with self._lock:
+            return list(chain.from_iterable(map(self._words.__getitem__, tokens)))
 
     def forms(self, token: str) -> Forms:
         """`token` as it stands in a text. The caller does not share this analyser with another thread meanwhile."""
@@ -226,7 +253,7 @@ class Analyzer:
     def any_term(self, tokens: Sequence[str], wanted: frozenset[str]) -> list[bool]:
         """For each token whether one of its terms is wanted."""
         with self._lock:
-            return [not wanted.isdisjoint(terms) for terms in map(self._cache.__getitem__, tokens)]
+            return [not wanted.isdisjoint(terms) for terms in map(self._words.__getitem__, tokens)]
 
 
 @cache

@@ -9,7 +9,6 @@ from .stopwords import STOP_WORDS
 
 # A possible end: closing marks after a terminator before white space, a full-width terminator, or a line end.
 _ENDS = re.compile(r"(?<![.!?…])[.!?…]++[\"'»«”“’‘)\]]*+(?=\s)|[。！？]++[」』”）]*+|\n[ \t\r\f\v]*(\n\s*)?")
-_LAST_WORD = re.compile(r"(\S+)$")
 _NEXT = re.compile(r"\s*[\"'»«„“‚‘(\[*_¿¡]*(\S?)(\w*)")
 # Bullets, numbered items, headings, quotes, table rows, definitions, fences.
 _LINE_MARK = re.compile(r"[ \t]*(?:[-*+•–·▪◦‣]\s|#{1,6}\s|\||>|```|\(?(?:\d{1,3}(?:\.\d{1,3})*[.)]|[a-zA-Z][.)])\s)")
@@ -68,8 +67,9 @@ def _is_end(text: str, start: int, match: re.Match[str]) -> bool:
     first, rest = (following.group(1), following.group(2)) if following else ("", "")
     if first.islower():
         return False
-    word_match = _LAST_WORD.search(text, max(start, match.start() - 40), match.start())
-    word = word_match.group(1).lstrip("(\"'„“»«‚[") if word_match else ""
+    before = text[max(start, match.start() - 40) : match.start()]
+    last = before.rsplit(None, 1)[-1] if before and not before[-1].isspace() else ""
+    word = last.lstrip("(\"'„“»«‚[")
     if not first:
         return True
     following_word = (first + rest).casefold()
@@ -77,7 +77,7 @@ def _is_end(text: str, start: int, match: re.Match[str]) -> bool:
         if len(word) > 2:
             return True
         # A list number at the start of a line, "3. Mai", "2. Weltkrieg" go on; "im Kapitel 3. Danach" does not.
-        if (word_match and word_match.start() == start) or following_word in _AFTER_ORDINAL:
+        if len(last) == match.start() - start or following_word in _AFTER_ORDINAL:
             return False
         return following_word in _STARTERS
     lowered = word.casefold()

@@ -30,6 +30,7 @@ _LINK = re.compile(r"\[([^\]]*)\](?:\([^)]*\)|\[[^\]]*\])")
 _ATTRIBUTES = re.compile(r"[ \t]*\{[#.:][^}]*\}[ \t]*$")
 _TAG = re.compile(r"</?[A-Za-z][^>]*>")
 _EMPHASIS = re.compile(r"(\*{1,3}|_{2,3}|`+|~~)(?=\S)(.+?)(?<=\S)\1")
+_INLINE = re.compile(r"[\[\]<*_`~{\\]")
 _ESCAPE = re.compile(r"\\([!-/:-@\[-`{-~])")
 
 
@@ -95,6 +96,8 @@ def _starts_paragraph(text: str, start: int) -> bool:
 
 def plain_inline(text: str) -> str:
     """A line without its inline markup."""
+    if not _INLINE.search(text):
+        return text[:_LONG_TITLE].strip()
     text = _ATTRIBUTES.sub("", text[:_LONG_TITLE])
     if "[" in text:
         text = _LINK.sub(r"\1", _IMAGE.sub(r"\1", text))

@@ -106,6 +106,9 @@ _TEXT_MODULES = frozenset(
         *("webvtt", "xml", "code"),
     )
 )
+# Readers that touch text with nothing but Python's own functions.
+_GENTLE_MODULES = frozenset(("text", "markdown", "restructuredtext", "latex", "roff", "webvtt", "code", "json_"))
+_GENTLE_WEAR = 0.05
 
 _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"{\\rtf", "rtf"),
@@ -126,6 +129,13 @@ _MAN_EXTENSION = re.compile(r"[1-9nlo](?:[a-z][a-z0-9]{0,9})?")
 _MAN_LINE = re.compile(rb"^(?:'\\\"|\.\\\"|\.TH[ \t]|\.Dd[ \t]|\.so[ \t]|\.de[ \t]|'\\?\.|\.ig\b)")
 _HTML_START = re.compile(rb"\s*(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html|head|body|table|div|p)\b", re.I | re.S)
 _MAIL_HEADER = re.compile(rb"(?:From|Return-Path|Received|Delivered-To|MIME-Version|Message-ID|X-[\w-]+): ", re.I)
+
+
+def wear(uri: str) -> float:
+    """How much reading a source of this name counts towards the replacing of a worker, at most 1. Libraries that
+    parse binary formats leave memory behind; a worker that reads only text stays, with all the words it knows."""
+    kind = BY_EXTENSION.get(extension(uri))
+    return _GENTLE_WEAR if kind is not None and kind.module in _GENTLE_MODULES else 1.0
 
 
 def extension(uri: str) -> str:

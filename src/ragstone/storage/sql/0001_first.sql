@@ -28,6 +28,8 @@ CREATE TABLE documents (
     UNIQUE (collection_id, uri)
 ) STRICT;
 
+CREATE INDEX documents_by_language ON documents (collection_id, language, chunks);
+
 -- AUTOINCREMENT: an id is never reused, so an index that still holds the id of a deleted chunk can do no harm.
 CREATE TABLE chunks (
     id           INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -45,11 +47,11 @@ CREATE TABLE chunks (
 CREATE INDEX chunks_of_document ON chunks (document_id, ordinal);
 CREATE INDEX chunks_of_hash ON chunks (content_hash);
 
--- Index terms of chunks whose `add` is still in the log: terms are separated by one space.
+-- Index terms of chunks whose `add` is still in the log: 8 bytes a term.
 CREATE TABLE tail_terms (
     chunk_id INTEGER PRIMARY KEY,
     length   INTEGER NOT NULL,
-    terms    TEXT NOT NULL
+    keys     BLOB NOT NULL
 ) STRICT;
 
 -- Vector spaces by their full identity; `bytes` is the size of one vector.

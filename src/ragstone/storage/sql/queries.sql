@@ -134,13 +134,13 @@ DELETE FROM tail_terms WHERE chunk_id IN (SELECT chunk_id FROM oplog WHERE seq <
 DELETE FROM oplog WHERE seq < ?
 
 -- name: keep_terms
-INSERT INTO tail_terms (chunk_id, length, terms) VALUES (?, ?, ?)
+INSERT INTO tail_terms (chunk_id, length, keys) VALUES (?, ?, ?)
 
 -- name: forget_terms
 DELETE FROM tail_terms WHERE chunk_id = ?
 
 -- name: terms
-SELECT t.chunk_id, t.length, t.terms FROM carray(?) wanted CROSS JOIN tail_terms t ON t.chunk_id = wanted.value
+SELECT t.chunk_id, t.length, t.keys FROM carray(?) wanted CROSS JOIN tail_terms t ON t.chunk_id = wanted.value
 
 -- ---------------------------------------------------------------- vectors
 
