@@ -175,7 +175,7 @@ def test_many_seals_are_merged_and_dead_rows_go(store: SqliteStore) -> None:
         embed(store, [f"word text {number}"])
         index.refresh()
         index.seal(rows=1)
-        assert len(index.lexical.segment_infos()) <= sealing.MOST_SEGMENTS
+        assert len(index.lexical.segment_infos()) <= sealing.POLICIES["lexical"].most
     store.delete("c", [f"d{number}" for number in range(12)])
     store.put("c", [prepared("new", ["word text new"])])
     embed(store, ["word text new"])

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from ..errors import NotFound
+from ..measure.samples import sample_folder
 from .questions import answer, show_answer
 from .records import SCHEMA_VERSION, DemoRecord, answer_record, ingest_record
 from .session import Session, command, commands
@@ -48,15 +48,6 @@ def demo(
     elif not session.terminal.as_json:
         session.terminal.note("\nNow your own: ragstone add PATH, then ragstone ask \"…\"")
     return 0
-
-
-def sample_folder() -> Path:
-    """Samples lie in the installed package, or beside src in a checkout. Raises NotFound."""
-    package = Path(__file__).resolve().parent.parent
-    for folder in (package / "samples", package.parent.parent / "samples"):
-        if folder.is_dir():
-            return folder
-    raise NotFound("the sample documents are not installed.", "Install Ragstone again.")
 
 
 def _run(session: Session, samples: Path, folder: Path) -> None:

@@ -245,7 +245,7 @@ class _Snapshot:
         return np.float32(weight * idf * (self._k1 + 1)) * (tf / (tf + self._norms[rows]))
 
     def _best(self, scores: NDArray[np.float32], k: int) -> tuple[Ids, Scores]:
-        rows = np.flatnonzero(scores)
+        rows = np.flatnonzero(scores > 0)  # the comparison first: of floats themselves it takes ten times as long
         values = scores[rows]
         if len(rows) > k:
             least = np.partition(values, len(values) - k)[len(values) - k]

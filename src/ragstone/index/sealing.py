@@ -13,7 +13,7 @@ import secrets
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -25,11 +25,8 @@ from .lexical import SegmentInfo
 
 LOCK = "indexer.lock"
 SEGMENTS = "segments"
-MOST_SEGMENTS = 6
 MOST_DEAD = 0.2
 """Share of dead rows above which a segment is written anew."""
-GROWTH = 2
-"""A segment joins a merge where it is at most this many times as large as the smaller ones together."""
 GRACE_SECONDS = 60.0
 """A file that nothing refers to is left alone for so long after it was written."""
 SLACK = 5_000
@@ -78,13 +75,34 @@ def new_path(folder: Path, kind: str, seq: int) -> Path:
     return folder / SEGMENTS / f"{kind}-{seq:012d}-{secrets.token_hex(4)}.seg"
 
 
-def segments_to_merge(infos: Sequence[SegmentInfo]) -> list[str]:
-    """Names of the segments that are to become one; none where all is well. Each row is moved about log(rows) times."""
+@dataclass(frozen=True, slots=True)
+class MergePolicy:
+    """More than `most` segments are merged. A segment joins where it is at most `growth` times as large as the smaller
+    ones together, and the merged one gets no more than `rows`, which bounds the memory of merging. Each row is moved
+    about growth · log(rows) times."""
+
+    most: int
+    growth: float
+    rows: int
+
+
+POLICIES = {
+    # A search visits every word index for a few microseconds, and every vector index for half a millisecond.
+    "lexical": MergePolicy(6, 2.0, 4_000_000),
+    "vector": MergePolicy(2, 4.0, 400_000),
+}
+
+
+def segments_to_merge(infos: Sequence[SegmentInfo], policy: MergePolicy) -> list[str]:
+    """Names of the segments that are to become one; none where all is well."""
     rising = sorted(infos, key=lambda info: info.live)
-    if len(rising) > MOST_SEGMENTS:
+    full = [info for info in rising if 2 * info.live > policy.rows]  # these stay what they are
+    if len(rising) - len(full) > policy.most:
         group, live = rising[:2], rising[0].live + rising[1].live
-        for info in rising[2:]:
-            if info.live > GROWTH * live and len(rising) - len(group) < MOST_SEGMENTS:
+        for info in rising[2 : len(rising) - len(full)]:
+            if info.live > policy.growth * live and len(rising) - len(full) - len(group) < policy.most:
+                break
+            if info.live + live > policy.rows:
                 break
             group.append(info)
             live += info.live

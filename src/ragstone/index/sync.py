@@ -25,6 +25,7 @@ from ..types import Change, Chunk, Progress, ProgressCallback, Space, Terms, Ver
 from .comparison import chunk_terms, compare
 from .lexical import Bm25Index
 from .sealing import (
+    POLICIES,
     SEGMENTS,
     Sealable,
     dead_ids,
@@ -344,7 +345,7 @@ class CollectionIndex(CollectionView):
             state.watermarks[space] = seq
             self._remade.discard(space)
             return False  # empty, and known to be
-        while names := segments_to_merge(index.segment_infos()):
+        while names := segments_to_merge(index.segment_infos(), POLICIES[kind]):
             index.merge(new_path(self._store.folder, kind, seq), names)
         self._store.publish(self._collection, kind, space, described(index, kind, space, seq))
         state.watermarks[space] = seq

@@ -53,9 +53,10 @@ _SHARE = 0.2  # of rows that a filter leaves, below which those alone are scored
 _SLACK = 32
 
 
-def depth(k: int) -> int:
-    """How many rows the codes choose: recall@10 above 0.99 and recall@100 above 0.98 at 100,000 rows."""
-    return min(max(1000, 16 * k), 16_384)
+def depth(k: int, share: float = 1.0) -> int:
+    """How many rows the codes of a segment choose that holds this share of all: recall@10 above 0.99 and recall@100
+    above 0.98 at 100,000 rows. More than its share, because what belongs together is often added together."""
+    return int(min(max(1000, 16 * k), 16_384) * min(1.0, 0.15 + 1.2 * share))
 
 
 def inner_products(rows: Halves | Floats, query: Floats) -> Scores:
@@ -63,6 +64,22 @@ def inner_products(rows: Halves | Floats, query: Floats) -> Scores:
     up each row by itself in a fixed order; so the result of a row does not depend on the others."""
     products = rows.astype(np.float64) * query.astype(np.float64)
     return np.asarray(products.sum(axis=1), dtype=np.float32)
+
+
+class _Among:
+    """Some of `count` rows: sorted, and as a mask."""
+
+    def __init__(self, rows: Rows, count: int, mask: Mask | None = None) -> None:
+        self.rows = rows
+        self._count = count
+        self._mask = mask
+
+    @property
+    def mask(self) -> Mask:
+        if self._mask is None:
+            self._mask = np.zeros(self._count, dtype=np.bool_)
+            self._mask[self.rows] = True
+        return self._mask
 
 
 class _Block:
@@ -79,8 +96,10 @@ class _Block:
     def read(self, rows: Rows) -> Floats:
         return self.floats[rows]
 
-    def choose(self, queries: Floats, k: int, count: int, rows: Rows | None) -> list[tuple[Rows, Scores]]:
-        return _choose_dense(self.floats[:count], queries, k, rows, self.norm)
+    def choose(
+        self, queries: Floats, k: int, count: int, among: _Among | None, share: float  # noqa: ARG002 - all are scored
+    ) -> list[tuple[Rows, Scores]]:
+        return _choose_dense(self.floats[:count], queries, k, None if among is None else among.rows, self.norm)
 
 
 class _Sealed:
@@ -107,33 +126,36 @@ class _Sealed:
     def read(self, rows: Rows) -> Halves:
         return self._file.halves[rows]
 
-    def choose(self, queries: Floats, k: int, count: int, rows: Rows | None) -> list[tuple[Rows, Scores]]:
-        """For each question rows that hold its k best among `rows` (all where None), with scores that are off by no
+    def choose(
+        self, queries: Floats, k: int, count: int, among: _Among | None, share: float
+    ) -> list[tuple[Rows, Scores]]:
+        """For each question rows that hold its k best of `among` (all where None), with scores that are off by no
         more than `_rounding`; where codes are used, most of the k best."""
         if self._decodes:
-            return _choose_dense(self._decoded(), queries, k, rows, self.norm)
+            return _choose_dense(self._decoded(), queries, k, None if among is None else among.rows, self.norm)
         load_faiss().omp_set_num_threads(1)
-        return [self._choose(query, k, count, rows) for query in queries]
+        return [self._choose(query, k, count, among, depth(k, share)) for query in queries]
 
-    def _choose(self, query: Floats, k: int, count: int, rows: Rows | None) -> tuple[Rows, Scores]:
-        if rows is None:
-            if self._quantised and count > 2 * depth(k):
-                return self._choose_read(query, k, np.sort(self._near(query, depth(k))))
+    def _choose(self, query: Floats, k: int, count: int, among: _Among | None, wanted: int) -> tuple[Rows, Scores]:
+        if among is None:
+            if self._quantised and count > 2 * wanted:
+                return self._choose_read(query, k, np.sort(self._near(query, wanted)))
             return self._choose_scanned(query, k, count, None)
+        rows, mask = among.rows, among.mask
         if len(rows) < _SHARE * count:
             return self._choose_read(query, k, rows)
-        if self._quantised and len(rows) > 2 * depth(k):
-            near = np.sort(self._near(query, min(count, depth(k) * count // len(rows))))
-            near = near[_mask(rows, count)[near]]
-            if len(near) >= depth(k) // 2:
+        if self._quantised and len(rows) > 2 * wanted:
+            near = np.sort(self._near(query, min(count, wanted * count // len(rows))))
+            near = near[mask[near]]
+            if len(near) >= wanted // 2:
                 return self._choose_read(query, k, near)
-        return self._choose_scanned(query, k, count, rows)
+        return self._choose_scanned(query, k, count, among)
 
-    def _choose_scanned(self, query: Floats, k: int, count: int, rows: Rows | None) -> tuple[Rows, Scores]:
-        """Scores every row and takes so many of the best that the k best of `rows` are among them."""
-        if rows is None:
+    def _choose_scanned(self, query: Floats, k: int, count: int, among: _Among | None) -> tuple[Rows, Scores]:
+        """Scores every row and takes so many of the best that the k best of `among` are among them."""
+        if among is None:
             return self._nearest(self._scan(), query, k, count)
-        mask = _mask(rows, count)
+        rows, mask = among.rows, among.mask
         asked = (k + _SLACK) * count // len(rows)
         while asked < count // 4:
             scores, found = (row[0] for row in self._scan().search(query[None], asked))
@@ -192,49 +214,47 @@ class _Sealed:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _View:
-    """Rows as one snapshot sees them: the first `count`, without those whose bit in `alive` is False."""
+    """Rows as one snapshot sees them: the first `count`, or those of them that are `alive`."""
 
     source: _Sealed | _Block
     count: int
-    alive: Mask | None = None
+    alive: _Among | None = None
     path: Path | None = None
     checksum: bytes = b""
 
     @property
     def live(self) -> int:
-        return self.count if self.alive is None else int(np.count_nonzero(self.alive))
+        return self.count if self.alive is None else len(self.alive.rows)
 
     def live_rows(self) -> Rows:
-        return np.arange(self.count) if self.alive is None else np.flatnonzero(self.alive)
+        return np.arange(self.count) if self.alive is None else self.alive.rows
 
     def live_ids(self) -> Ids:
         ids = self.source.ids[: self.count]
-        return ids if self.alive is None else ids[self.alive]
+        return ids if self.alive is None else self.source.ids[self.alive.rows]
 
     def dead_ids(self) -> Ids:
-        return self.source.ids[:0] if self.alive is None else self.source.ids[: self.count][~self.alive]
+        return self.source.ids[:0] if self.alive is None else self.source.ids[: self.count][~self.alive.mask]
 
     def rows_of(self, ids: Ids) -> Rows:
         """Live rows of those of `ids` (sorted) that are here."""
         rows = self.source.rows_of(ids, self.count)
-        return rows if self.alive is None else rows[self.alive[rows]]
+        return rows if self.alive is None else rows[self.alive.mask[rows]]
 
     def without(self, ids: Ids) -> _View:
         """The same rows with these ids dead; itself where none of them is live here."""
         rows = self.rows_of(ids)
         if not len(rows):
             return self
-        alive = np.ones(self.count, dtype=np.bool_) if self.alive is None else self.alive.copy()
+        alive = np.ones(self.count, dtype=np.bool_) if self.alive is None else self.alive.mask.copy()
         alive[rows] = False
-        return replace(self, alive=alive)
+        return replace(self, alive=_Among(np.flatnonzero(alive), self.count, alive))
 
-    def choose(self, queries: Floats, k: int, allow: Ids | None) -> list[tuple[Rows, Scores]]:
-        rows = None if self.alive is None else np.flatnonzero(self.alive)
-        if allow is not None:
-            rows = self.rows_of(allow)
-        if rows is not None and not len(rows):
-            return [(rows, np.empty(0, dtype=np.float32))] * len(queries)
-        return self.source.choose(queries, k, self.count, rows)
+    def choose(self, queries: Floats, k: int, allow: Ids | None, share: float) -> list[tuple[Rows, Scores]]:
+        among = self.alive if allow is None else _Among(self.rows_of(allow), self.count)
+        if among is not None and not len(among.rows):
+            return [(among.rows, np.empty(0, dtype=np.float32))] * len(queries)
+        return self.source.choose(queries, k, self.count, among, share)
 
 
 class FlatVectorIndex(VectorIndex):
@@ -301,7 +321,7 @@ class FlatVectorIndex(VectorIndex):
             block.norm = max(block.norm, _largest_norm(floats[done : done + taken]))
             alive = last.alive
             if alive is not None:
-                alive = np.concatenate([alive, np.ones(taken, dtype=np.bool_)])
+                alive = _Among(np.concatenate([alive.rows, np.arange(last.count, count)]), count)
             tail[-1] = replace(last, count=count, alive=alive)
             done += taken
         self._set(tail=tuple(tail))
@@ -328,9 +348,10 @@ class FlatVectorIndex(VectorIndex):
         results: list[tuple[Ids, Scores]] = []
         largest = max((view.count for view in views), default=1)
         step = max(1, _BATCH_SCORES // largest)
+        every = sum(view.count for view in views)
         for first in range(0, len(queries), step):
             some = queries[first : first + step]
-            chosen = [view.choose(some, k, allow) if k > 0 else [] for view in views]
+            chosen = [view.choose(some, k, allow, view.count / every) if k > 0 else [] for view in views]
             results += [_best(views, [c[i] if c else None for c in chosen], some[i], k) for i in range(len(some))]
         return results
 
@@ -481,12 +502,6 @@ def _rounding(query: Floats, norm: float) -> float:
 
 def _largest_norm(floats: Floats) -> float:
     return float(np.sqrt(np.einsum("ij,ij->i", floats, floats, dtype=np.float64).max(initial=0.0)))
-
-
-def _mask(rows: Rows, count: int) -> Mask:
-    mask = np.zeros(count, dtype=np.bool_)
-    mask[rows] = True
-    return mask
 
 
 def _gather(found: Sequence[tuple[_View, Rows]], dimension: int) -> Halves:

@@ -1,8 +1,8 @@
 """Text and vectors in any amount for measuring speed: no meaning, but the statistics that speed depends on.
 
 Words follow Zipf's law over a vocabulary of `VOCABULARY` made-up words, sentences and paragraphs have the lengths
-of prose. Vectors are mixtures of real embeddings with a little noise: they keep what makes real ones hard to
-search, a large common component and few effective dimensions.
+of prose. Vectors are mixtures of real embeddings with noise of the same kind: they keep what makes real ones hard to
+search, a large common component, few effective dimensions and crowded neighbourhoods.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 from ..protocols import Vectors
 
 VOCABULARY = 60_000
+_NOISE_PAIRS = 8
 COMMON = (
     "the", "of", "and", "to", "in", "is", "for", "with", "on", "are", "as", "by", "be", "that", "this",
     "an", "it", "from", "or", "at", "which", "not", "can", "after", "into", "when", "all", "each",
@@ -77,13 +78,19 @@ class TextMaker:
 
 
 def mixtures(real: Vectors, count: int, seed: int = 7) -> Iterator[Vectors]:
-    """`count` unit vectors in blocks: each mixes two of `real` (float32[n, d], unit length) with noise."""
+    """`count` unit vectors in blocks: each mixes one of `real` (float32[n, d], unit length) with one of its 30 nearest,
+    and moves as far as a quarter of its length along differences of others."""
     random = np.random.default_rng(seed)
+    near = np.argsort(-(real @ real.T), axis=1)[:, 1:31]
     for start in range(0, count, 4096):
         rows = min(4096, count - start)
-        first = real[random.integers(len(real), size=rows)]
-        second = real[random.integers(len(real), size=rows)]
+        first = random.integers(len(real), size=rows)
+        second = near[first, random.integers(near.shape[1], size=rows)]
         share = random.random((rows, 1), dtype=np.float32)
-        noise = random.standard_normal(first.shape, dtype=np.float32) * np.float32(0.25 / np.sqrt(first.shape[1]))
-        mixed = share * first + (1 - share) * second + noise
+        noise = np.zeros((rows, real.shape[1]), dtype=np.float32)
+        for _ in range(_NOISE_PAIRS):
+            one, other = random.integers(len(real), size=(2, rows))
+            noise += (real[one] - real[other]) * random.standard_normal((rows, 1), dtype=np.float32)
+        noise *= 0.25 / np.linalg.norm(noise, axis=1, keepdims=True)
+        mixed = share * real[first] + (1 - share) * real[second] + noise
         yield (mixed / np.linalg.norm(mixed, axis=1, keepdims=True)).astype(np.float32)
