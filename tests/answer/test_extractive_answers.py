@@ -57,6 +57,18 @@ def test_each_sentence_names_its_citation_and_spans_are_exact() -> None:
         assert sentence.supported
 
 
+def test_the_names_of_columns_are_no_answer() -> None:
+    table = (
+        "code\tpriority\treaction\n"
+        "code: A101; priority: high; reaction: Start the second compressor and look for a leak at once\n"
+        "code: A110; priority: medium; reaction: Switch the dryer\n"
+    )
+    answer = ask("Which reaction has code A110?", [hit(table, language="en")], language="en")
+    cited = [c.text for c in answer.citations]
+    assert "code: A110; priority: medium; reaction: Switch the dryer" in cited
+    assert not any("\t" in text for text in cited)
+
+
 def test_sentences_stand_in_reading_order() -> None:
     answer = ask("Wann wurde der Turm eröffnet und wie hoch ist er?", HITS)
     places = [(c.uri, c.start) for c in answer.citations]

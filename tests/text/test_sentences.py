@@ -70,3 +70,8 @@ def test_spans_cover_all_that_is_visible(text: str) -> None:
         assert text[start:end] == text[start:end].strip()
         last = end
     assert not text[last:].strip()
+
+
+def test_lines_of_named_values_are_rows() -> None:
+    rows = ["code: A1; text: line pressure low, start the second compressor at once", "code: A2; text: high", "age: 3"]
+    assert sentences("\n".join(rows)) == rows

@@ -170,7 +170,7 @@ def gather(
             around=coverage(terms, group_weights, around),
             hit=max(0.0, hits[c.rank].score / best_hit),
             kind=float(bool(kind) and holds(kind, c.text, question)),
-            shape=_shape(c.text),
+            shape=0.0 if _names_columns(c, candidates[i + 1 : i + 2]) else _shape(c.text),
         )
         scored.append(replace(c, features=features, score=_total(features, weights)))
     scored.sort(key=_order)
@@ -222,6 +222,12 @@ def _shape(text: str) -> float:
     if flat.endswith("?") or flat.startswith(("#", "![")) or len(flat) < 15:
         return 0.0
     return 1.0 if flat[-1] in ".!:;)”“\"»'" or len(flat) > 60 else 0.5
+
+
+def _names_columns(c: Candidate, following: Sequence[Candidate]) -> bool:
+    """Whether it is the first row of a table whose names stand in every other row again."""
+    name, tab, _ = c.text.partition("\t")
+    return bool(tab) and any(o.chunk.document_id == c.chunk.document_id and f"{name}: " in o.text for o in following)
 
 
 def _crossing(language: str, hits: Sequence[Hit]) -> bool:

@@ -13,6 +13,8 @@ _NEXT = re.compile(r"\s*[\"'»«„“‚‘(\[*_¿¡]*(\S?)(\w*)")
 # Bullets, numbered items, headings, quotes, table rows, definitions, fences.
 _LINE_MARK = re.compile(r"[ \t]*(?:[-*+•–·▪◦‣]\s|#{1,6}\s|\||>|```|\(?(?:\d{1,3}(?:\.\d{1,3})*[.)]|[a-zA-Z][.)])\s)")
 _OWN_LINE = re.compile(r"[ \t]*(?:#{1,6}\s|\||```|={3,}|-{3,})|[^\n]*\t")
+# A named value: rows of a table, fields of a record. Two lines that begin so are two rows, however long.
+_FIELD = re.compile(r"[ \t]*[^\W\d_][^\n:;.!?]{0,39}: \S")
 _WRAPPED = 55  # characters: a shorter line that ends without punctuation is a heading, an item or a row
 
 _ABBREVIATIONS: Final = (
@@ -101,4 +103,5 @@ def _is_line_end(text: str, start: int, match: re.Match[str]) -> bool:
         _LINE_MARK.match(text, following)
         or _OWN_LINE.match(text, line_start, end)
         or _OWN_LINE.match(text, following, min(len(text), following + 400))
+        or (_FIELD.match(text, line_start, end) and _FIELD.match(text, following))
     )
