@@ -14,7 +14,7 @@ from .errors import DamagedFile, InputError, NotFound
 from .ingest.prepare import chunk_hash
 from .protocols import Store
 from .text.analysis import Analyzer, analyzer
-from .types import ChunkSpan, Page, PreparedChunk, PreparedDocument, Progress, ProgressCallback
+from .types import ChunkSpan, Page, PreparedChunk, PreparedDocument, Progress, ProgressCallback, Turn
 
 FORMAT = "ragstone-export-1"
 BATCH = 32
@@ -28,6 +28,7 @@ class ExportedChunk(msgspec.Struct, frozen=True, omit_defaults=True):
     page: int | None = None
     line: int = 1
     section: tuple[str, ...] = ()
+    turns: tuple[Turn, ...] = ()
 
 
 class ExportedDocument(msgspec.Struct, frozen=True):
@@ -71,7 +72,7 @@ def export_documents(
                         pages=document.pages,
                         text="".join(chunk.text for chunk in chunks),
                         chunks=tuple(
-                            ExportedChunk(c.start, c.end, c.context, c.page, c.line, c.section) for c in chunks
+                            ExportedChunk(c.start, c.end, c.context, c.page, c.line, c.section, c.turns) for c in chunks
                         ),
                     )
                     file.write(msgspec.json.encode(line) + b"\n")
@@ -161,7 +162,7 @@ def _prepared(document: ExportedDocument) -> PreparedDocument:
 def _chunk(document: ExportedDocument, chunk: ExportedChunk, analyse: Analyzer) -> PreparedChunk:
     text = document.text[chunk.start : chunk.end]
     return PreparedChunk(
-        ChunkSpan(chunk.start, chunk.end, chunk.page, chunk.line, chunk.section),
+        ChunkSpan(chunk.start, chunk.end, chunk.page, chunk.line, chunk.section, chunk.turns),
         text,
         chunk.context,
         chunk_hash(chunk.context, text, document.language),

@@ -58,15 +58,26 @@ class ParsedDocument:
 
 
 @dataclass(frozen=True, slots=True)
+class Turn:
+    """Where page or section changes inside a chunk: what they are from `at` on, in characters from its start."""
+
+    at: int
+    page: int | None
+    section: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ChunkSpan:
     """A chunk before it is stored. Chunks of a document follow each other without gap or overlap, so the
-    concatenation of their texts is the document's text."""
+    concatenation of their texts is the document's text. `page`, `line` and `section` are those of the first visible
+    character; `turns`, rising, tell where others begin."""
 
     start: int
     end: int
     page: int | None = None
     line: int = 1
     section: tuple[str, ...] = ()
+    turns: tuple[Turn, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +168,15 @@ class Chunk:
     context: str
     content_hash: bytes
     metadata: Metadata
+    turns: tuple[Turn, ...] = ()
+
+    def place(self, offset: int) -> tuple[int | None, int, tuple[str, ...]]:
+        """Page, line and section of an offset in the document's text that lies in this chunk."""
+        at = offset - self.start
+        turn = next((t for t in reversed(self.turns) if t.at <= at), None)
+        page, section = (self.page, self.section) if turn is None else (turn.page, turn.section)
+        first = len(self.text) - len(self.text.lstrip())
+        return page, self.line + self.text.count("\n", first, max(first, at)), section
 
 
 @dataclass(frozen=True, slots=True)

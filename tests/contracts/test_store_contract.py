@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from ragstone.errors import InputError, ModelMismatch, NotFound
 from ragstone.protocols import Segment, Store
 from ragstone.storage.sqlite import SqliteStore
 from ragstone.text.analysis import pack
-from ragstone.types import Filter, Page
+from ragstone.types import Filter, Page, Turn
 
 IMPLEMENTATIONS: dict[str, Callable[[Path], Store]] = {"sqlite": SqliteStore}
 SPACE = "model@1/2/unit//none"
@@ -98,6 +99,8 @@ def test_what_was_put_is_read_back(store: Store) -> None:
         metadata={"a": 1, "b": "x", "c": True, "d": 1.5}, language="de", media_type="text/markdown", modified=12.5,
         title="Titel",
     )  # fmt: skip
+    turned = replace(given.chunks[1], span=replace(given.chunks[1].span, turns=(Turn(3, 2, ("Part", "Teil")),)))
+    given = replace(given, chunks=(given.chunks[0], turned))
     [result] = store.put("c", [given])
     assert (result.state, result.chunks_added, result.chunks_removed) == ("added", 2, 0)
     document = store.document("c", "/d/ä.txt")
@@ -112,6 +115,7 @@ def test_what_was_put_is_read_back(store: Store) -> None:
     assert (first.ordinal, first.start, first.end, first.page, first.section) == (0, 0, 13, 1, ("Part",))
     assert (second.text, second.context, second.uri) == ("Zweiter.\0 😀", "Titel", "/d/ä.txt")
     assert second.metadata == document.metadata
+    assert (first.turns, second.turns) == ((), (Turn(3, 2, ("Part", "Teil")),))
     assert list(store.documents("c")) == [document]
     assert store.known("c")["/d/ä.txt"].content_hash == given.content_hash
     assert store.languages("c") == {"de": 2}

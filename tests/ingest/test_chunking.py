@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from answering import hit
 from ragstone.ingest.chunking import chunk, estimate_tokens
 from ragstone.types import ChunkSpan, Heading, Page, ParsedDocument
 
@@ -74,6 +76,34 @@ def test_page_line_and_section_are_those_of_the_first_visible_character() -> Non
         assert span.section == ("Handbuch", f"Kapitel {number}")
         assert span.page == number + 1
         assert span.line == text.count("\n", 0, at) + 1
+
+
+def test_turns_tell_page_and_section_of_every_character() -> None:
+    rng = random.Random(4)
+    text, headings, pages, truth = "", [], [], []
+    for number in range(40):
+        level = rng.choice([1, 2, 3])
+        headings.append(Heading(level, f"H{number}", len(text)))
+        text += f"H{number}\n{paragraph(rng, 3, 60)}\n\n"
+    for number, start in enumerate(range(0, len(text), 333), 1):
+        pages.append(Page(number, start, min(start + 333, len(text))))
+    path: dict[int, str] = {}
+    passed = iter([*headings, None])
+    following = next(passed)
+    for at in range(len(text)):
+        while following is not None and following.start <= at:
+            path = {level: title for level, title in path.items() if level < following.level}
+            path[following.level] = following.title
+            following = next(passed)
+        truth.append((at // 333 + 1, text.count("\n", 0, at) + 1, tuple(path.values())))
+    spans = chunk(ParsedDocument(text=text, headings=tuple(headings), pages=tuple(pages)), max_tokens=120)
+    assert sum(len(span.turns) for span in spans) > 20
+    for span in spans:
+        stored = hit(text[span.start : span.end], start=span.start).chunk
+        stored = replace(stored, page=span.page, line=span.line, section=span.section, turns=span.turns)
+        for at in range(span.start, span.end):
+            if not text[at].isspace():
+                assert stored.place(at) == truth[at]
 
 
 def test_headings_are_preferred_and_stay_with_their_text() -> None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -127,6 +128,19 @@ def test_a_leak_is_no_later_files_fault(sandbox: Sandbox) -> None:
     """The third file that leaks finds the memory taken; in a fresh worker it is read."""
     found = run(sandbox, *(f"leak-{n}" for n in range(8)))
     assert all(text.isdigit() for text in found.values())
+
+
+def test_a_worker_that_gets_no_processor_is_waited_for(options: TaskOptions) -> None:
+    """Workers give way to everything else, so the wall clock alone must not end them."""
+    one = replace(options, limits=replace(options.limits, wall_seconds=1))
+    hogs = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(2 * (os.cpu_count() or 1))]
+    try:
+        with Sandbox(one, 1, task="worker_tasks:task") as sandbox:
+            assert run(sandbox, "work", "sleep") == {"work": "done", "sleep": "LimitExceeded"}
+    finally:
+        for hog in hogs:
+            hog.kill()
+            hog.wait()
 
 
 def test_workers_are_recycled(options: TaskOptions) -> None:

@@ -53,6 +53,12 @@ def do_spin(_: TaskOptions) -> None:
         pass
 
 
+def do_work(_: TaskOptions) -> str:
+    while time.process_time() < 0.9:
+        pass
+    return "done"
+
+
 def do_sleep(_: TaskOptions) -> None:
     time.sleep(1_000)
 

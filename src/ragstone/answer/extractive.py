@@ -117,15 +117,15 @@ def plain(text: str) -> str:
 
 
 def citation(number: int, c: Candidate) -> Citation:
-    """A citation of exactly the candidate's span; its line is counted from the chunk's."""
-    before = c.chunk.text[: c.start - c.chunk.start]
+    """A citation of exactly the candidate's span, with the page, line and section in which that begins."""
+    page, line, section = c.chunk.place(c.start)
     return Citation(
         number=number,
         uri=c.chunk.uri,
         title=c.chunk.title,
-        page=c.chunk.page,
-        line=c.chunk.line + before.count("\n"),
-        section=c.chunk.section,
+        page=page,
+        line=line,
+        section=section,
         start=c.start,
         end=c.end,
         text=c.text,

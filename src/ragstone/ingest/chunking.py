@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..text.sentences import sentence_spans
-from ..types import ChunkSpan, Heading, ParsedDocument
+from ..types import ChunkSpan, Heading, ParsedDocument, Turn
 
 CHUNKER_VERSION: Final = 1
 """Part of every document's content hash: raise it whenever the same text would be cut elsewhere."""
@@ -265,20 +265,32 @@ def _codes(text: str) -> NDArray[np.uint32]:
 def _located(doc: ParsedDocument, starts: list[int]) -> list[ChunkSpan]:
     text = doc.text
     headings = sorted(doc.headings, key=lambda h: h.start)
+    heading_starts = [h.start for h in headings]
     page_starts = [p.start for p in doc.pages]
     path: list[Heading] = []
     spans: list[ChunkSpan] = []
     line, counted, passed = 1, 0, 0
+
+    def pass_headings(until: int) -> tuple[str, ...]:
+        nonlocal passed
+        while passed < len(headings) and headings[passed].start <= until:
+            while path and path[-1].level >= headings[passed].level:
+                path.pop()
+            path.append(headings[passed])
+            passed += 1
+        return tuple(" ".join(h.title.split()) for h in path)
+
+    def page_at(position: int) -> int | None:
+        return doc.pages[max(bisect_right(page_starts, position) - 1, 0)].number if doc.pages else None
+
     for start, end in zip(starts, [*starts[1:], len(text)], strict=True):
         visible = _VISIBLE.search(text, start, end)
         at = visible.start() if visible else start
         line += text.count("\n", counted, at)
         counted = at
-        while passed < len(headings) and headings[passed].start <= at:
-            while path and path[-1].level >= headings[passed].level:
-                path.pop()
-            path.append(headings[passed])
-            passed += 1
-        page = doc.pages[max(bisect_right(page_starts, at) - 1, 0)].number if doc.pages else None
-        spans.append(ChunkSpan(start, end, page, line, tuple(" ".join(h.title.split()) for h in path)))
+        section = pass_headings(at)
+        inside = {h.start for h in headings[passed : bisect_left(heading_starts, end, passed)]}
+        inside.update(page_starts[bisect_right(page_starts, at) : bisect_left(page_starts, end)])
+        turns = tuple(Turn(place - start, page_at(place), pass_headings(place)) for place in sorted(inside))
+        spans.append(ChunkSpan(start, end, page_at(at), line, section, turns))
     return spans

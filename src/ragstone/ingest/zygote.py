@@ -27,6 +27,7 @@ from .parser_process import ANSWER, COMMAND, END, FORK, PRELOAD
 from .readers.registry import BY_EXTENSION, READER_MODULES, extension, wear
 
 _START_SECONDS = 60.0
+_MOST_RESPITES = 9  # wall clocks that a worker may wait for a processor
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,7 @@ class Worker:
         self._outgoing: deque[memoryview] = deque()
         self._incoming = bytearray()
         self._since = 0.0
+        self._respites = 0
         self._busy = 0
         self.worn = 0.0
         self.answered = 0
@@ -96,6 +98,7 @@ class Worker:
                 return [], False, Death(garbage=True)
             if reply is not None:
                 self.answered += 1
+                self._respites = 0
                 self._busy -= 1
                 self._since = time.monotonic()
                 return *reply, None
@@ -113,7 +116,21 @@ class Worker:
             except OSError:
                 return [], False, Death()
             if left <= 0 and not readable:
-                return [], False, Death(overran=True)
+                if not self._starved():
+                    return [], False, Death(overran=True)
+                self._since = time.monotonic()
+                self._respites += 1
+
+    def _starved(self) -> bool:
+        """Whether the worker has work to do and other processes the processors (Linux): what it may use of them is
+        limited too, and ends a loop."""
+        if self._respites >= _MOST_RESPITES:
+            return False
+        try:
+            stat = Path(f"/proc/{self._pid}/stat").read_text(encoding="ascii", errors="replace")
+        except OSError:
+            return False
+        return stat.rpartition(")")[2].split()[0] == "R"
 
     def _push(self) -> None:
         view = self._outgoing.popleft()

@@ -10,7 +10,7 @@ import msgspec
 
 from ..errors import InputError
 from ..protocols import Segment
-from ..types import Change, Chunk, Document, Metadata, Page, PreparedChunk, PreparedDocument
+from ..types import Change, Chunk, Document, Metadata, Page, PreparedChunk, PreparedDocument, Turn
 
 Row = Sequence[Any]
 OPERATIONS: Final = ("add", "delete", "embed")
@@ -19,6 +19,7 @@ ADD, DELETE, EMBED = range(3)
 _encode_json = msgspec.json.Encoder().encode
 _decode_metadata = msgspec.json.Decoder(dict[str, str | int | float | bool]).decode
 _decode_section = msgspec.json.Decoder(tuple[str, ...]).decode
+_decode_turns = msgspec.json.Decoder(tuple[Turn, ...]).decode
 _decode_pages = msgspec.msgpack.Decoder(tuple[tuple[int, int, int, str], ...]).decode
 
 
@@ -51,9 +52,10 @@ def document_columns(document: PreparedDocument, added: float) -> tuple[Any, ...
 
 
 def position_columns(ordinal: int, chunk: PreparedChunk) -> tuple[Any, ...]:
-    """Where a chunk stands in its document: ordinal, start, end, page, line, section."""
+    """Where a chunk stands in its document: ordinal, start, end, page, line, section, turns."""
     span = chunk.span
-    return ordinal, span.start, span.end, span.page, span.line, encode_section(span.section)
+    turns = _encode_json(span.turns).decode() if span.turns else "[]"
+    return ordinal, span.start, span.end, span.page, span.line, encode_section(span.section), turns
 
 
 def document(row: Row) -> Document:
@@ -78,7 +80,7 @@ def chunks(rows: Sequence[Row]) -> list[Chunk]:
     found = []
     for (
         id_, document_id, collection, uri, title, media_type, language, ordinal, start, end, page, line, section,
-        text, context, content_hash, encoded,
+        turns, text, context, content_hash, encoded,
     ) in rows:  # fmt: skip
         values = metadata.get(document_id)
         if values is None:
@@ -86,7 +88,7 @@ def chunks(rows: Sequence[Row]) -> list[Chunk]:
         sections = _section(section) if section != "[]" else ()
         chunk = Chunk(
             id_, document_id, collection, uri, title, media_type, language, ordinal, start, end, page, line,
-            sections, text, context, content_hash, values,
+            sections, text, context, content_hash, values, _decode_turns(turns) if turns != "[]" else (),
         )  # fmt: skip
         found.append(chunk)
     return found

@@ -47,9 +47,12 @@ class _Difference:
     removed: list[tuple[int, bytes]] = field(default_factory=list)
 
     def add(self, id_: int, document_id: int, position: tuple[Any, ...], chunk: PreparedChunk) -> None:
-        ordinal, start, end, page, line, section = position
+        ordinal, start, end, page, line, section, turns = position
         self.new.append(
-            (id_, document_id, ordinal, start, end, page, line, chunk.content_hash, section, chunk.context, chunk.text)
+            (
+                id_, document_id, ordinal, start, end, page, line, chunk.content_hash, section, turns, chunk.context,
+                chunk.text,
+            )
         )
         self.terms.append((id_, chunk.terms.length, chunk.terms.keys))
         self.added.append((id_, chunk.content_hash))

@@ -41,6 +41,7 @@ CREATE TABLE chunks (
     line         INTEGER NOT NULL,
     content_hash BLOB NOT NULL,
     section      TEXT NOT NULL,                -- JSON array of headings, outermost first
+    turns        TEXT NOT NULL,                -- JSON array of Turn: where page or section changes inside
     context      TEXT NOT NULL,
     text         TEXT NOT NULL
 ) STRICT;

@@ -61,7 +61,7 @@ SELECT 1 FROM documents WHERE id = ?
 
 -- name: chunks
 SELECT c.id, c.document_id, k.name, d.uri, d.title, d.media_type, d.language, c.ordinal, c.start, c."end", c.page,
-       c.line, c.section, c.text, c.context, c.content_hash, d.metadata
+       c.line, c.section, c.turns, c.text, c.context, c.content_hash, d.metadata
 FROM carray(?) wanted
 CROSS JOIN chunks c ON c.id = wanted.value
 CROSS JOIN documents d ON d.id = c.document_id
@@ -74,15 +74,15 @@ SELECT id FROM chunks WHERE document_id = ? ORDER BY ordinal
 SELECT text FROM chunks WHERE document_id = ? ORDER BY ordinal
 
 -- name: stored_chunks
-SELECT content_hash, id, ordinal, start, "end", page, line, section
+SELECT content_hash, id, ordinal, start, "end", page, line, section, turns
 FROM chunks WHERE document_id = ? ORDER BY ordinal
 
 -- name: insert_chunk
-INSERT INTO chunks (id, document_id, ordinal, start, "end", page, line, content_hash, section, context, text)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO chunks (id, document_id, ordinal, start, "end", page, line, content_hash, section, turns, context, text)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 
 -- name: move_chunk
-UPDATE chunks SET ordinal = ?, start = ?, "end" = ?, page = ?, line = ?, section = ? WHERE id = ?
+UPDATE chunks SET ordinal = ?, start = ?, "end" = ?, page = ?, line = ?, section = ?, turns = ? WHERE id = ?
 
 -- name: delete_chunk
 DELETE FROM chunks WHERE id = ?
