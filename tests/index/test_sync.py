@@ -21,13 +21,15 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from index_process import SPACE, embed, open_index, terms_of, vector_of
 from prepared import content_hash, prepared
 from ragstone.errors import DiskFull, NotFound, StoreBusy
-from ragstone.index import sealing, sync
+from ragstone.index import postings, sealing, sync
 from ragstone.index.indexer import Indexer
 from ragstone.index.sync import CollectionIndex
 from ragstone.index.vectors import FlatVectorIndex
 from ragstone.protocols import QueryTerms
+from ragstone.storage import sqlite as storage_sqlite
 from ragstone.storage.sqlite import SqliteStore
-from ragstone.types import Progress, Space
+from ragstone.text.analysis import pack
+from ragstone.types import Progress, Space, Terms
 
 CHILD = Path(__file__).parents[1] / "index_process.py"
 
@@ -597,3 +599,14 @@ def test_a_collection_that_is_dropped_meanwhile_does_not_stop_the_tidying(
     monkeypatch.setattr(store, "collections", lambda: [*there(), "dropped meanwhile"])
     index = open_index(store, seal_rows=1)
     assert index.seal()
+
+
+def test_words_of_an_older_analysis_are_never_served(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(store)
+    open_index(store, close_rows=1).close()
+    store.put("c", [prepared("tail", ["word in the tail"])])
+    monkeypatch.setattr(postings, "MAGIC", postings.MAGIC[:-1] + b"\xff")
+    monkeypatch.setattr(storage_sqlite, "ANALYSIS_VERSION", 255)
+    index = CollectionIndex(store, "c", terms_of=lambda _: Terms(pack(["changed"]), 1))
+    assert index.lexical.search(question("changed"), 50)[0].tolist() == store.chunk_ids("c").tolist()
+    assert index.lexical.search(question("word"), 50)[0].tolist() == []

@@ -5,7 +5,7 @@ frequencies are kept up to 255, where BM25 is long saturated.
 
 File, little-endian, every section aligned to 8 bytes:
 
-    magic 8 bytes · rows u64 · terms u64 · postings u64
+    magic 8 bytes, with the version of the analysis · rows u64 · terms u64 · postings u64
     ids i64[rows] rising · lengths u32[rows] · keys u64[terms] rising · starts u64[terms + 1]
     docs u32[postings] (row of each posting, rising inside a term) · tfs u8[postings]
 """
@@ -25,10 +25,11 @@ from numpy.typing import NDArray
 
 from ..errors import StoreDamaged
 from ..protocols import Ids
+from ..text.analysis import ANALYSIS_VERSION
 from ..types import Terms
 from .files import REBUILD, file_checksum, write_file
 
-MAGIC = b"RGSLEX\x00\x01"
+MAGIC = b"RGSLEX" + bytes([1, ANALYSIS_VERSION])
 MAX_TF = 255
 _HEADER = struct.Struct("<8sQQQ")
 _MERGE_BLOCK = 1 << 21  # postings moved at a time, so that a merge needs tens, not hundreds, of MB beyond its result

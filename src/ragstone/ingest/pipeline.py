@@ -28,7 +28,6 @@ import msgspec
 
 from ..errors import ReadError, StoreError
 from ..protocols import Known, Store
-from ..text.analysis import ANALYSIS_VERSION
 from ..types import (
     Blob,
     FileReport,
@@ -46,9 +45,9 @@ from .names import MEMBER, path_of, source_of, uri_of
 from .prepare import READER_VERSION
 from .sources import DEFAULTS, Changes, Source, SourceOptions, changed, discover, load, resolved
 
-READING: Final = repr((READER_VERSION, CHUNKER_VERSION, ANALYSIS_VERSION)).encode()
-"""Part of every content hash, so that files are read again that did not change when a newer version of readers,
-chunking or analysis gives something else for the same bytes."""
+READING: Final = repr((READER_VERSION, CHUNKER_VERSION)).encode()
+"""Part of every content hash, so that files are read again that did not change when a newer version of readers
+or chunking gives something else for the same bytes."""
 
 Prepared = list[PreparedDocument | ReadFailure]
 

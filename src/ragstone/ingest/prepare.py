@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from ..errors import ReadError
-from ..text.analysis import ANALYSIS_VERSION, analyzer
+from ..text.analysis import analyzer
 from ..text.language import detect
 from ..types import Blob, ChunkSpan, Metadata, ParsedDocument, PreparedChunk, PreparedDocument, Terms
 from .chunking import CHUNKER_VERSION, MAX_TOKENS, chunk
@@ -87,7 +87,7 @@ def prepare_parsed(
 def source_hash(data: bytes, options: PrepareOptions) -> bytes:
     """BLAKE2b-256 of the bytes and of all else that decides what becomes of them."""
     digest = hashlib.blake2b(digest_size=32)
-    settings = (READER_VERSION, CHUNKER_VERSION, ANALYSIS_VERSION, options.max_tokens, options.limits.ocr)
+    settings = (READER_VERSION, CHUNKER_VERSION, options.max_tokens, options.limits.ocr)
     digest.update(repr((settings, sorted(options.metadata.items()))).encode("utf-8", "surrogatepass") + b"\0")
     digest.update(data)
     return digest.digest()
@@ -95,7 +95,7 @@ def source_hash(data: bytes, options: PrepareOptions) -> bytes:
 
 def chunk_hash(context: str, text: str, language: str) -> bytes:
     """BLAKE2b-128 of all that a chunk's terms and embedding are made from."""
-    head = f"{ANALYSIS_VERSION}\0{language}\0{context}\0"
+    head = f"{language}\0{context}\0"
     data = (head + text).encode("utf-8", "surrogatepass")
     return hashlib.blake2b(data, digest_size=16).digest()
 

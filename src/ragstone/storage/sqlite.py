@@ -21,6 +21,7 @@ import numpy as np
 
 from ..errors import InputError, NotFound, StoreDamaged, StoreReadOnly
 from ..protocols import Ids, Known, Owners, Pending, PutResult, Segment, Store, Vectors
+from ..text.analysis import ANALYSIS_VERSION
 from ..types import Change, Chunk, Document, Filter, PreparedDocument, Terms
 from . import rows, writes
 from .checks import problems
@@ -281,7 +282,7 @@ class SqliteStore(Store):
         if not len(ids):
             return {}
         with self._readers.use() as connection:
-            found = fetch(connection, SQL["terms"], (_array(ids),))
+            found = fetch(connection, SQL["terms"], (_array(ids), ANALYSIS_VERSION))
         return {id_: Terms(keys, length) for id_, length, keys in found}
 
     # ------------------------------------------------------------------ vectors

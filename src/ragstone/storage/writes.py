@@ -14,6 +14,7 @@ import numpy as np
 
 from ..errors import ModelMismatch, NotFound
 from ..protocols import PutResult
+from ..text.analysis import ANALYSIS_VERSION
 from ..types import PreparedChunk, PreparedDocument
 from . import rows
 from .connect import fetch
@@ -41,7 +42,7 @@ class _Difference:
     """What a put changes, gathered over its documents and written with few statements."""
 
     new: list[tuple[Any, ...]] = field(default_factory=list)
-    terms: list[tuple[int, int, bytes]] = field(default_factory=list)
+    terms: list[tuple[int, int, bytes, int]] = field(default_factory=list)
     moved: list[tuple[Any, ...]] = field(default_factory=list)
     added: list[tuple[int, bytes]] = field(default_factory=list)
     removed: list[tuple[int, bytes]] = field(default_factory=list)
@@ -54,7 +55,7 @@ class _Difference:
                 chunk.text,
             )
         )
-        self.terms.append((id_, chunk.terms.length, chunk.terms.keys))
+        self.terms.append((id_, chunk.terms.length, chunk.terms.keys, ANALYSIS_VERSION))
         self.added.append((id_, chunk.content_hash))
 
 

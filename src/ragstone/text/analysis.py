@@ -39,7 +39,8 @@ from .language import detect_query
 from .stopwords import stop_words
 
 ANALYSIS_VERSION: Final = 1
-"""Part of every chunk's content hash: raise it whenever the same text would give other terms."""
+"""Raise it whenever the same text would give other terms: word indexes of another version are made again from the
+stored texts when they are opened."""
 
 PART_WEIGHT: Final = 0.6
 """Weight of a compound's or identifier's part in a question (the whole has 1); see docs/decisions/0002."""

@@ -48,11 +48,12 @@ CREATE TABLE chunks (
 CREATE INDEX chunks_of_document ON chunks (document_id, ordinal);
 CREATE INDEX chunks_of_hash ON chunks (content_hash);
 
--- Index terms of chunks whose `add` is still in the log: 8 bytes a term.
+-- Index terms of chunks whose `add` is still in the log: 8 bytes a term. `version` is that of the analysis.
 CREATE TABLE tail_terms (
     chunk_id INTEGER PRIMARY KEY,
     length   INTEGER NOT NULL,
-    keys     BLOB NOT NULL
+    keys     BLOB NOT NULL,
+    version  INTEGER NOT NULL
 ) STRICT;
 
 -- Vector spaces by their full identity; `bytes` is the size of one vector.

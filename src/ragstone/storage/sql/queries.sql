@@ -134,13 +134,14 @@ DELETE FROM tail_terms WHERE chunk_id IN (SELECT chunk_id FROM oplog WHERE seq <
 DELETE FROM oplog WHERE seq < ?
 
 -- name: keep_terms
-INSERT INTO tail_terms (chunk_id, length, keys) VALUES (?, ?, ?)
+INSERT INTO tail_terms (chunk_id, length, keys, version) VALUES (?, ?, ?, ?)
 
 -- name: forget_terms
 DELETE FROM tail_terms WHERE chunk_id = ?
 
 -- name: terms
-SELECT t.chunk_id, t.length, t.keys FROM carray(?) wanted CROSS JOIN tail_terms t ON t.chunk_id = wanted.value
+SELECT t.chunk_id, t.length, t.keys
+FROM carray(?) wanted CROSS JOIN tail_terms t ON t.chunk_id = wanted.value AND t.version = ?
 
 -- ---------------------------------------------------------------- vectors
 
