@@ -56,7 +56,7 @@ _SLACK = 32
 def depth(k: int, share: float = 1.0) -> int:
     """How many rows the codes of a segment choose that holds this share of all: recall@10 above 0.99 and recall@100
     above 0.98 at 100,000 rows. More than its share, because what belongs together is often added together."""
-    return int(min(max(1000, 16 * k), 16_384) * min(1.0, 0.15 + 1.2 * share))
+    return int(min(max(1000, 12 * k), 16_384) * min(1.0, 0.15 + 1.2 * share))
 
 
 def inner_products(rows: Halves | Floats, query: Floats) -> Scores:
