@@ -110,6 +110,17 @@ class OpenAIHandler(_Handler):
         self._stream("text/event-stream; charset=utf-8", [*pieces, b"data: [DONE]\n\n"])
 
 
+class OtherHandler(_Handler):
+    """No model server at all: `script.raw` whatever it is asked."""
+
+    def do_GET(self) -> None:
+        self._body()
+        self._json(200, (self.script.raw or b"").decode())
+
+    def do_POST(self) -> None:
+        self.do_GET()
+
+
 class OllamaHandler(_Handler):
     def do_GET(self) -> None:
         self._body()

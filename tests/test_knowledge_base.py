@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,12 +16,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ragstone.assemble import open_knowledge_base
-from ragstone.errors import DamagedFile, NotFound, QueryError, StoreError
+from ragstone.errors import DamagedFile, NotFound, QueryError, StoreBusy, StoreError
 from ragstone.ingest.prepare import PrepareOptions, prepare_parsed
 from ragstone.knowledge_base import KnowledgeBase
 from ragstone.protocols import Scores
 from ragstone.search.retriever import Retriever
 from ragstone.settings import load
+from ragstone.storage.sqlite import SqliteStore
 from ragstone.testing import HashEmbedder
 from ragstone.types import Filter, ParsedDocument, SearchResult
 
@@ -28,10 +30,19 @@ WORDS = "pump filter valve motor oil weekly daily pressure sensor alarm bearing 
 
 
 @contextmanager
-def opened(folder: Path, background: bool = False) -> Iterator[KnowledgeBase]:
-    chosen = load(overrides={"data.folder": str(folder), "embedding.background": background})
+def opened(folder: Path, background: bool = False, **ingest: object) -> Iterator[KnowledgeBase]:
+    values = {f"ingest.{name}": value for name, value in ingest.items()}
+    chosen = load(overrides={"data.folder": str(folder), "embedding.background": background, **values})
     with open_knowledge_base(chosen, embedder=HashEmbedder()) as kb:
         yield kb
+
+
+def embedded_at_last(kb: KnowledgeBase) -> None:
+    for _ in range(200):
+        if kb.collection("default").waiting == 0:
+            break
+        threading.Event().wait(0.05)
+    assert kb.collection("default").waiting == 0
 
 
 def seen(result: SearchResult) -> list[tuple[str, int, int, float, float | None, float | None]]:
@@ -200,11 +211,23 @@ def test_export_and_import_give_the_same_hits(tmp_path: Path) -> None:
 def test_background_embedding_follows_the_writes(tmp_path: Path) -> None:
     with opened(tmp_path / "data", background=True) as kb:
         kb.add_texts((f"d{i}", "", f"pump {i}", {}) for i in range(20))
-        for _ in range(200):
-            if kb.collection("default").waiting == 0:
-                break
-            threading.Event().wait(0.05)
-        assert kb.collection("default").waiting == 0
+        embedded_at_last(kb)
+
+
+def test_background_embedding_outlives_a_busy_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    failed = threading.Event()
+
+    def busy(_: SqliteStore) -> list[str]:
+        failed.set()
+        raise StoreBusy("another process holds it.")
+
+    with opened(tmp_path / "data", background=True) as kb:
+        with monkeypatch.context() as patch:
+            patch.setattr(SqliteStore, "collections", busy)
+            kb.add_texts([("a", "", "alpha", {})])
+            assert failed.wait(10)
+        kb.add_texts([("b", "", "beta", {})])
+        embedded_at_last(kb)
 
 
 def test_ask_cites_exact_spans_or_says_that_there_is_nothing(tmp_path: Path) -> None:
@@ -286,7 +309,18 @@ def test_closing_lets_go_of_everything_although_a_part_fails(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    "damage", [("content_hash", "xyz"), ("chunks", [{"start": 0, "end": 9}, {"start": 9, "end": 5}])]
+    "damage",
+    [
+        ("content_hash", "xyz"),
+        ("content_hash", "00"),
+        ("format", "ragstone-export-99"),
+        ("chunks", [{"start": 0, "end": 9}, {"start": 9, "end": 5}]),
+        ("chunks", [{"start": 0, "end": 4}]),
+        ("chunks", [{"start": 0, "end": 5, "page": 2**63}]),
+        ("chunks", [{"start": 0, "end": 5, "line": -4}]),
+        ("pages", [{"number": 1, "start": -5, "end": 700}]),
+        ("size", 2**63),
+    ],
 )
 def test_a_damaged_export_is_refused(tmp_path: Path, damage: tuple[str, object]) -> None:
     with opened(tmp_path / "data") as kb:
@@ -296,6 +330,37 @@ def test_a_damaged_export_is_refused(tmp_path: Path, damage: tuple[str, object])
         (tmp_path / "bad.jsonl").write_bytes(msgspec.json.encode({**line, damage[0]: damage[1]}))
         with pytest.raises(DamagedFile):
             kb.import_(tmp_path / "bad.jsonl")
+
+
+@pytest.mark.parametrize("line", [b'{"format": "\xff"}', b'{"x": ' + b"[" * 100_000])
+def test_what_is_no_export_is_refused(tmp_path: Path, line: bytes) -> None:
+    (tmp_path / "bad.jsonl").write_bytes(line)
+    with opened(tmp_path / "data") as kb, pytest.raises(DamagedFile):
+        kb.import_(tmp_path / "bad.jsonl")
+
+
+def test_a_text_that_cannot_be_stored_fails_alone(tmp_path: Path) -> None:
+    with opened(tmp_path / "data") as kb:
+        report = kb.add_texts([
+            ("a", "", "good", {}), ("b", "", "a lone \ud800", {}), ("c", "\ud800", "x", {}),
+            ("d", "", "x", {"n": math.nan}), ("e", "", "x", {"k": "\ud800"}), ("f", "", "Größe", {}),
+        ])  # fmt: skip
+        assert {file.uri: file.state for file in report.files} == {
+            "a": "added", "b": "failed", "c": "failed", "d": "failed", "e": "failed", "f": "added",
+        }  # fmt: skip
+        assert {file.code for file in report.files if file.state == "failed"} == {"InputError"}
+        assert sorted(document.uri for document in kb.documents()) == ["a", "f"]
+        assert kb.document("f").size == len("Größe".encode())
+
+
+def test_texts_are_cut_again_when_the_settings_want_other_chunks(tmp_path: Path) -> None:
+    text = [("a", "", "Alpha beta gamma delta. " * 200, {})]
+    counts = []
+    for tokens in (200, 50):
+        with opened(tmp_path, chunk_tokens=tokens) as kb:
+            kb.add_texts(text)
+            counts.append(kb.document("a").chunks)
+    assert counts[0] < counts[1]
 
 
 class Contrary:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import stat
@@ -24,7 +23,7 @@ from .index.indexer import Indexer
 from .index.sync import CollectionIndex
 from .ingest import pipeline, sources
 from .ingest.names import MEMBER, uri_of
-from .ingest.prepare import PrepareOptions, prepare_parsed
+from .ingest.prepare import PrepareOptions, prepare_parsed, source_hash
 from .ingest.sandbox import Sandbox
 from .protocols import Embedder, Store
 from .search.retriever import Retriever
@@ -125,20 +124,20 @@ class KnowledgeBase:
         collection: str = DEFAULT_COLLECTION,
         progress: ProgressCallback | None = None,
     ) -> IngestReport:
-        """Documents that are text already: (uri, title, text, metadata). Durable and searchable on return."""
+        """Documents that are text already: (uri, title, text, metadata). Durable and searchable on return. One that
+        cannot be stored (not valid Unicode) is reported and the rest goes on."""
         self._store.create_collection(collection)
         options = self._parts.prepare
 
         def prepared(item: tuple[str, str, str, Metadata]) -> pipeline.Ready:
             uri, title, text, metadata = item
-            identity = msgspec.json.encode([title, text, dict(metadata)], order="sorted")
-            content_hash = hashlib.blake2b(identity, digest_size=32).digest()
+            data = text.encode("utf-8", "surrogatepass")
+            head = repr((title, sorted(metadata.items()))).encode("utf-8", "surrogatepass")
+            content_hash = source_hash(head + b"\0" + data, options)
             parsed = ParsedDocument(text=text, title=title, metadata=metadata)
+            size = len(data)
             return pipeline.Ready(
-                uri,
-                content_hash,
-                len(text),
-                lambda: prepare_parsed(uri, parsed, content_hash, len(text.encode()), 0.0, options),
+                uri, content_hash, size, lambda: prepare_parsed(uri, parsed, content_hash, size, 0.0, options)
             )
 
         report = pipeline.ingest_prepared(
@@ -501,7 +500,12 @@ class KnowledgeBase:
         while worker is not None and not self._closing.is_set():
             self._wake.wait()
             self._wake.clear()
-            for name in self._store.collections():
+            try:
+                names = self._store.collections()
+            except RagstoneError as error:
+                _postponed(error)
+                continue
+            for name in names:
                 if self._closing.is_set():
                     return
                 try:
@@ -509,8 +513,12 @@ class KnowledgeBase:
                 except NotFound:
                     continue  # dropped meanwhile
                 except RagstoneError as error:
-                    # the chunks stay marked as waiting: the next write or `embed_pending` tries again
-                    log.warning("embedding waits: %s", error)
+                    _postponed(error)
+
+
+def _postponed(error: RagstoneError) -> None:
+    """The chunks stay marked as waiting: the next write or `embed_pending` tries again."""
+    log.warning("embedding waits: %s", error)
 
 
 def _report(error: RagstoneError) -> None:

@@ -4,7 +4,6 @@ chunks. Vectors are not exported: they are made again from the text."""
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -12,13 +11,14 @@ import msgspec
 
 from .errors import DamagedFile, InputError, NotFound
 from .ingest.prepare import chunk_hash
+from .ingest.soundness import require_sound
 from .protocols import Store
 from .text.analysis import Analyzer, analyzer
 from .types import ChunkSpan, Page, PreparedChunk, PreparedDocument, Progress, ProgressCallback, Turn
 
 FORMAT = "ragstone-export-1"
 BATCH = 32
-_HASH = re.compile(r"[0-9a-f]{64}")
+HASH_BYTES = 32
 
 
 class ExportedChunk(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -107,36 +107,29 @@ def import_documents(store: Store, path: Path, progress: ProgressCallback | None
 def _batches(path: Path) -> Iterator[tuple[str, list[PreparedDocument]]]:
     batch: list[PreparedDocument] = []
     current = ""
-    for document in _read(path):
-        if batch and (document.collection != current or len(batch) >= BATCH):
+    for collection, document in _read(path):
+        if batch and (collection != current or len(batch) >= BATCH):
             yield current, batch
             batch = []
-        current = document.collection
-        batch.append(_prepared(document))
+        current = collection
+        batch.append(document)
     if batch:
         yield current, batch
 
 
-def _read(path: Path) -> Iterator[ExportedDocument]:
+def _read(path: Path) -> Iterator[tuple[str, PreparedDocument]]:
     decoder = msgspec.json.Decoder(ExportedDocument)
     try:
         with path.open("rb") as file:
             for number, line in enumerate(file, 1):
                 try:
-                    document = decoder.decode(line)
-                except msgspec.DecodeError as error:
+                    exported = decoder.decode(line)
+                    document = _prepared(exported)
+                except (ValueError, RecursionError) as error:
                     raise DamagedFile(
-                        f"{path}, line {number}: {error}", "It is not an export, or was cut off."
+                        f"{path}, line {number}: {error}.", "It is not an export, or was cut off or changed."
                     ) from error
-                if document.format != FORMAT:
-                    raise DamagedFile(f"{path}, line {number}: the format {document.format!r} is not known.")
-                edges = [0, *(chunk.end for chunk in document.chunks)]
-                starts = [chunk.start for chunk in document.chunks]
-                if starts != edges[:-1] or edges != sorted(edges) or edges[-1] != len(document.text):
-                    raise DamagedFile(f"{path}, line {number}: the chunks do not cover the text.")
-                if not _HASH.fullmatch(document.content_hash):
-                    raise DamagedFile(f"{path}, line {number}: the content hash is not one.")
-                yield document
+                yield exported.collection, document
     except FileNotFoundError:
         raise NotFound(f"{path} does not exist.") from None
     except OSError as error:
@@ -144,10 +137,16 @@ def _read(path: Path) -> Iterator[ExportedDocument]:
 
 
 def _prepared(document: ExportedDocument) -> PreparedDocument:
+    """Raises ValueError for what no export says."""
+    if document.format != FORMAT:
+        raise ValueError(f"the format {document.format!r} is not known")
+    content_hash = bytes.fromhex(document.content_hash)
+    if len(content_hash) != HASH_BYTES:
+        raise ValueError("the content hash is not one")
     analyse = analyzer(document.language)
-    return PreparedDocument(
+    prepared = PreparedDocument(
         uri=document.uri,
-        content_hash=bytes.fromhex(document.content_hash),
+        content_hash=content_hash,
         size=document.size,
         modified=document.modified,
         title=document.title,
@@ -157,6 +156,10 @@ def _prepared(document: ExportedDocument) -> PreparedDocument:
         pages=document.pages,
         chunks=tuple(_chunk(document, chunk, analyse) for chunk in document.chunks),
     )
+    require_sound(prepared)
+    if sum(len(chunk.text) for chunk in prepared.chunks) != len(document.text):
+        raise ValueError("the chunks do not cover the text")
+    return prepared
 
 
 def _chunk(document: ExportedDocument, chunk: ExportedChunk, analyse: Analyzer) -> PreparedChunk:

@@ -115,6 +115,12 @@ def test_thoughts_and_made_up_references_are_taken_out(at: list[int], text: str)
     assert out == CLEANED[text]
 
 
+def test_digits_in_an_open_bracket_cost_no_more_than_others() -> None:
+    """What a document says decides what a model says: nothing in it may take exponential time."""
+    text = "[" + "1" * 2_000 + " Uhr]"
+    assert Cleaner().feed(text, last=True) == text
+
+
 @pytest.mark.parametrize("said", ["NO ANSWER", "  no answer.", "", '"NO ANSWER" because nothing is there'])
 def test_a_model_may_decline(said: str) -> None:
     script, shown = transcript([*said, ""])

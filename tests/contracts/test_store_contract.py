@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -385,6 +387,7 @@ def filtered(store: Store) -> Store:
         (Filter(path=("docs",)), "abcd"),
         (Filter(path=("/docs/?.md",)), "a"),
         (Filter(language=("de",)), "ac"),
+        (Filter(language=("d\0e",)), ""),
         (Filter(language=("de", "en")), "abcde"),
         (Filter(media_type=("text/*",)), "abde"),
         (Filter(media_type=("application/pdf", "text/markdown")), "acd"),
@@ -408,6 +411,32 @@ def test_a_filter_lets_through(filtered: Store, filter: Filter, expected: str) -
         assert "".join(sorted(chunk.text for chunk in filtered.chunks([int(i) for i in ids]))) == expected
     found = "".join(filtered.document_text(document.id) for document in filtered.documents("c", filter))
     assert "".join(sorted(found)) == expected
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, None, [1]])
+def test_metadata_that_could_not_be_read_again_are_refused(store: Store, value: Any) -> None:
+    with pytest.raises(InputError):
+        store.put("c", [prepared("a", ["x"], metadata={"n": value})])
+    store.put("c", [prepared("a", ["x"], metadata={"n": 2**70})])
+    assert [document.metadata for document in store.documents("c")] == [{"n": 2**70}]
+
+
+@pytest.mark.parametrize(
+    "filter", [Filter(metadata=(("n", 2**70),)), Filter(modified_after=2**70), Filter(language=("\ud800",))]
+)
+def test_a_filter_that_cannot_be_asked_is_refused(store: Store, filter: Filter) -> None:
+    with pytest.raises(InputError):
+        store.chunk_ids("c", filter)
+
+
+@pytest.mark.parametrize("page", [2**63, -(2**63) - 1])
+def test_numbers_that_cannot_be_stored_are_refused(store: Store, page: int) -> None:
+    document = prepared("a", ["x"])
+    (chunk,) = document.chunks
+    wrong = replace(chunk, span=replace(chunk.span, page=page))
+    with pytest.raises(InputError):
+        store.put("c", [prepared("b", ["y"]), replace(document, chunks=(wrong,))])
+    assert store.known("c") == {}
 
 
 def test_a_filter_sees_what_was_written_since(filtered: Store) -> None:

@@ -98,12 +98,21 @@ def test_another_dimension_is_a_mismatch(server: EmbeddingServer) -> None:
         {"data": "text"},
         {"data": [{"index": 0, "embedding": [1.0]}, {"index": 1, "embedding": [1.0]}]},
         b'{"data": [{"index": 0, "embedding": [NaN, 1.0]}]}',
+        {"data": [{"index": 0, "embedding": ["a", "b"]}]},
+        {"data": [{"index": 0, "embedding": [[1.0], [2.0]]}]},
+        {"data": [{"index": 0, "embedding": [{}, 1.0]}]},
+        b"[" * 100_000,
     ],
 )
 def test_nonsense_is_a_mismatch(server: EmbeddingServer, answer: object) -> None:
     server.answer = answer
     with pytest.raises(ModelMismatch):
         RemoteEmbedder(server.url, "counts", dimension=2).embed(["a"], "query")
+
+
+def test_a_text_that_is_not_unicode_is_sent_with_question_marks(server: EmbeddingServer) -> None:
+    RemoteEmbedder(server.url, "counts", dimension=9).embed(["a\ud800b"], "query")
+    assert server.inputs == [["a?b"]]
 
 
 def test_unknown_model_and_wrong_key_say_what_to_set(server: EmbeddingServer) -> None:

@@ -41,7 +41,7 @@ class PlainReading:
 
     def _members(self, blob: Blob) -> pipeline.Prepared:
         with zipfile.ZipFile(io.BytesIO(blob.data)) as archive:
-            return [self._text(f"{blob.uri}!/{name}", archive.read(name)) for name in archive.namelist()]
+            return [self._text(f"{blob.uri}!/{info.filename}", archive.read(info)) for info in archive.infolist()]
 
     def _text(self, uri: str, data: bytes):  # type: ignore[no-untyped-def]
         if data.startswith(b"\0"):
@@ -202,6 +202,17 @@ def test_an_archive_added_again_loses_members_it_no_longer_has(store: SqliteStor
         "a.txt": "unchanged", "b.txt": "updated", "d.txt": "added", "c.txt": "removed",
     }  # fmt: skip
     assert states(add(store, archive)) == {"x.zip": "unchanged"}
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_of_members_of_one_name_the_last_counts(store: SqliteStore, docs: Path) -> None:
+    archive = docs / "x.zip"
+    with zipfile.ZipFile(archive, "w") as pack:
+        pack.writestr("a.txt", "first\n")
+        pack.writestr("a.txt", "second\n")
+    assert [file.state for file in add(store, archive).files] == ["added"]
+    assert states(add(store, archive)) == {"x.zip": "unchanged"}
+    assert store.document_text(store.document("c", f"{archive}!/a.txt").id) == "second\n"
 
 
 def test_an_archive_with_a_missing_member_is_read_again(store: SqliteStore, docs: Path) -> None:

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import math
 import os
+import struct
 import subprocess
 import sys
 import time
+import tracemalloc
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
-from worker_tasks import TaskOptions
+from worker_tasks import TaskOptions, said
 
 from ragstone.ingest.frames import Result, decode_reply, encode_reply
 from ragstone.ingest.limits import ReadFailure, ReadLimits
 from ragstone.ingest.sandbox import Sandbox
 from ragstone.text.analysis import pack
-from ragstone.types import Blob, PreparedDocument
+from ragstone.types import Blob, Page, PreparedDocument, Turn
 
 LINUX = sys.platform == "linux"
 
@@ -108,9 +112,23 @@ def test_no_network_no_programs_no_writing(sandbox: Sandbox, options: TaskOption
 
 @pytest.mark.skipif(not LINUX, reason="enforced by the Linux kernel")
 def test_native_code_is_held_too(sandbox: Sandbox, options: TaskOptions) -> None:
-    found = run(sandbox, "nativesocket", "nativefork", "nativewrite", "kill")
+    kept = Path(options.forbidden).with_name("keep")
+    before = kept.stat()
+    found = run(sandbox, "nativesocket", "nativefork", "nativewrite", "kill", "nativemode", "nativetime", "pidfd")
     assert set(found.values()) == {"-1"}
     assert not Path(options.forbidden).exists()
+    assert (kept.stat().st_mode, kept.stat().st_mtime) == (before.st_mode, before.st_mtime)
+
+
+@pytest.mark.skipif(not LINUX, reason="enforced by the Linux kernel")
+@pytest.mark.parametrize("deed", ["queuedsignal", "ownedsignal", "socketsignal"])
+def test_native_code_cannot_signal_others_by_a_detour(sandbox: Sandbox, deed: str) -> None:
+    """The zygote is of the same user as everything that a hostile file would like to end."""
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
+        assert run(sandbox, f"{deed}-{other.pid}") == {f"{deed}-{other.pid}": "-1"}
+        assert other.poll() is None
+        other.communicate(b"\n")
+    assert other.returncode == 0
 
 
 def test_environment_and_descriptors_are_not_inherited(
@@ -199,6 +217,22 @@ def test_blobs_are_pulled_lazily_and_the_caller_may_stop(sandbox: Sandbox) -> No
     assert run(sandbox, "good") == {"good": "fine"}
 
 
+def test_reading_waits_for_what_was_read_to_be_taken(options: TaskOptions, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However little the files are and however much their text: what waits in the parent is bounded, and the time
+    that a worker waits is not its own."""
+    monkeypatch.setattr("ragstone.ingest.sandbox._MAX_CHARACTERS_WAITING", 3 << 20)
+    hasty = replace(options, limits=replace(options.limits, wall_seconds=1))
+    with Sandbox(hasty, 2, task="worker_tasks:task") as sandbox:
+        results = sandbox.run(Blob(f"page-{n}", b"") for n in range(20))
+        first = outcome(next(results)[1])
+        time.sleep(2.5)
+        taken = time.monotonic()
+        pages = [first, *(outcome(found) for _, found in results)]
+    read = [float(page.partition(" ")[0]) for page in pages]
+    assert len(read) == 20
+    assert sum(at < taken for at in read) <= 10
+
+
 def test_a_file_over_the_limit_is_not_sent(options: TaskOptions) -> None:
     small = TaskOptions(ReadLimits(file_bytes=1_000))
     with Sandbox(small, 1, task="worker_tasks:task") as sandbox:
@@ -254,3 +288,48 @@ def test_frames_refuse_what_is_no_reply() -> None:
     for payload in (b"", b"\xc1", b"\x90", encode_reply([failure])[8:-1]):
         with pytest.raises(ValueError, match=r".*"):
             decode_reply(payload)
+
+
+def test_frames_refuse_what_cannot_be_true() -> None:
+    """A worker that was taken over must not reach the store with positions, hashes or numbers of its own making."""
+    (good,) = said("a", "Größe")
+    assert isinstance(good, PreparedDocument)
+    (chunk,) = good.chunks
+    span = chunk.span
+    wrong = [
+        *(replace(chunk, span=replace(span, **change)) for change in WRONG_SPANS),
+        replace(chunk, content_hash=b"\x01" * 16),
+        replace(chunk, text="Grosse"),
+        replace(chunk, context="of another document"),
+    ]
+    forged = [
+        *(replace(good, chunks=(one,)) for one in wrong),
+        replace(good, chunks=(chunk, chunk)),
+        replace(good, pages=(Page(1, 0, 6),)),
+        replace(good, pages=(Page(1, 0, 4), Page(2, 3, 5))),
+        replace(good, metadata={"n": math.nan}),
+        replace(good, modified=math.inf),
+        replace(good, size=2**63),
+    ]
+    assert decode_reply(encode_reply([good])[8:]) == ([good], False)
+    for document in forged:
+        with pytest.raises(ValueError, match=r"chunk|page|number"):
+            decode_reply(encode_reply([document])[8:])
+
+
+WRONG_SPANS: list[dict[str, Any]] = [
+    *({"start": 1}, {"end": 4}, {"page": 2**63}, {"page": -1}, {"line": 0}),
+    *({"turns": (Turn(6, None, ()),)}, {"turns": (Turn(3, None, ()), Turn(2, None, ()))}),
+]
+
+
+def test_a_frame_cannot_make_the_parent_run_out_of_stack_or_memory() -> None:
+    nested = b"\x82\xa1x" + b"\x91" * 100_000 + b"\xc0\xa5items\x90"
+    empty = b"\x81\xa5items\xdd" + struct.pack(">I", 5_000_000) + b"\x80" * 5_000_000
+    for payload in (nested, empty, encode_reply([said("a", "b")[0]])[8:].replace(b"Title", b"\xff" * 5)):
+        tracemalloc.start()
+        with pytest.raises(ValueError, match=r"nested|missing|decode"):
+            decode_reply(payload)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 64 << 20

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
 import threading
 from pathlib import Path
 
@@ -41,6 +42,22 @@ def test_each_file_comes_once_whichever_way_it_is_named(tmp_path: Path, monkeypa
     found = list(discover(["a/y.txt", "./a", str(tmp_path / "a" / ".." / "a"), "a/*.txt"]))
     assert names(tmp_path, found) == ["a/y.txt", "a/x.txt"]
     assert found[0].uri == str(tmp_path / "a" / "y.txt")
+
+
+def test_folders_may_be_nested_deeper_than_calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An archive that somebody unpacked may hold a thousand folders in each other."""
+    depth = 1_200
+    monkeypatch.chdir(tmp_path)
+    for _ in range(depth):
+        os.mkdir("d")
+        os.chdir("d")
+    Path("deep.txt").write_text("found")
+    monkeypatch.chdir(tmp_path)
+    try:
+        (source,) = discover([str(tmp_path)])
+        assert load(source).data == b"found"
+    finally:
+        subprocess.run(["rm", "-rf", "d"], check=True)  # shutil.rmtree calls itself for each level
 
 
 def test_globs_are_expanded(tmp_path: Path) -> None:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import os
+import platform
+import signal
 import socket
+import struct
 import subprocess
 import sys
 import time
@@ -13,6 +17,7 @@ from pathlib import Path
 
 from ragstone.errors import EmptyFile
 from ragstone.ingest.limits import ReadFailure, ReadLimits
+from ragstone.ingest.prepare import chunk_hash
 from ragstone.text.analysis import pack
 from ragstone.types import Blob, ChunkSpan, PreparedChunk, PreparedDocument, Terms
 
@@ -24,12 +29,14 @@ class TaskOptions:
 
 
 def said(uri: str, text: str) -> list[PreparedDocument | ReadFailure]:
-    chunk = PreparedChunk(ChunkSpan(0, len(text)), text, "", b"\x01" * 16, Terms(pack(["term"]), 1))
+    chunk = PreparedChunk(ChunkSpan(0, len(text)), text, "", chunk_hash("", text, "de"), Terms(pack(["term"]), 1))
     return [PreparedDocument(uri, b"\x00" * 32, 1, 2.5, "Title", "text/plain", "de", {"n": 1, "b": True}, (), (chunk,))]
 
 
 def task(blob: Blob, options: TaskOptions) -> list[PreparedDocument | ReadFailure]:
-    deed = blob.uri.partition("-")[0]
+    deed, _, other = blob.uri.partition("-")
+    if deed in SIGNALS:
+        return said(blob.uri, str(SIGNALS[deed](int(other))))
     act = globals().get(f"do_{deed}")
     if act is None:
         return said(blob.uri, blob.data.decode())
@@ -106,6 +113,10 @@ def do_huge(_: TaskOptions) -> str:
     return "x" * (4 << 20)
 
 
+def do_page(_: TaskOptions) -> str:
+    return f"{time.monotonic()} " + "x" * (1 << 20)
+
+
 def tried(act: object) -> str:
     try:
         return f"done: {act()!r}"  # type: ignore[operator]
@@ -134,6 +145,49 @@ def do_nativefork(_: TaskOptions) -> int:
 
 def do_kill(_: TaskOptions) -> int:
     return int(ctypes.CDLL(None).kill(os.getppid(), 0))
+
+
+# Numbers of system calls that have no name in libc: pidfd_open is the same everywhere, the other is not.
+PIDFD_OPEN = 434
+RT_TGSIGQUEUEINFO = 297 if platform.machine() == "x86_64" else 240
+
+
+def do_pidfd(_: TaskOptions) -> int:
+    return int(ctypes.CDLL(None).syscall(PIDFD_OPEN, os.getppid(), 0))
+
+
+def queued_signal(pid: int) -> int:
+    queued = -1  # SI_QUEUE: with a code below zero the kernel asks for no more than the same user
+    info = ctypes.create_string_buffer(struct.pack("iii", signal.SIGKILL, 0, queued), 128)
+    return int(ctypes.CDLL(None).syscall(RT_TGSIGQUEUEINFO, pid, pid, signal.SIGKILL, info))
+
+
+def owned_signal(pid: int) -> int:
+    """The kernel signals the owner of a pipe when there is something to read."""
+    libc = ctypes.CDLL(None)
+    reading, writing = os.pipe()
+    done = int(libc.fcntl(reading, fcntl.F_SETOWN, pid))
+    libc.fcntl(reading, 10, signal.SIGKILL)  # F_SETSIG
+    libc.fcntl(reading, fcntl.F_SETFL, os.O_ASYNC)
+    os.write(writing, b"x")
+    return done
+
+
+def owned_signal_of_socket(pid: int) -> int:
+    """The same by the worker's own socket and another system call (FIOSETOWN)."""
+    sockets = [n for n in range(3, 64) if Path(f"/proc/self/fd/{n}").is_socket()]
+    return int(ctypes.CDLL(None).ioctl(sockets[0], 0x8901, ctypes.byref(ctypes.c_int(pid))))
+
+
+SIGNALS = {"queuedsignal": queued_signal, "ownedsignal": owned_signal, "socketsignal": owned_signal_of_socket}
+
+
+def do_nativemode(options: TaskOptions) -> int:
+    return int(ctypes.CDLL(None).chmod(os.fsencode(Path(options.forbidden).with_name("keep")), 0o777))
+
+
+def do_nativetime(options: TaskOptions) -> int:
+    return int(ctypes.CDLL(None).utimes(os.fsencode(Path(options.forbidden).with_name("keep")), None))
 
 
 def do_write(options: TaskOptions) -> str:

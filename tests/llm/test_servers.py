@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import socket
 import time
 
 import pytest
 
-from model_servers import WORDS, OllamaHandler, OpenAIHandler, Script, serving
+from model_servers import WORDS, OllamaHandler, OpenAIHandler, OtherHandler, Script, serving
 from ragstone.errors import DeadlineExceeded, ModelError, ModelMissing, ModelUnavailable, SettingsError
 from ragstone.llm import find_llm
 from ragstone.llm.ollama import OllamaChat
@@ -90,14 +91,25 @@ def test_a_stream_that_ends_without_saying_so_is_an_error() -> None:
 
 
 @pytest.mark.parametrize(
-    "raw", [b"data: {bad\n\n", b'data: {"error": {"message": "out of memory"}}\n\n', b"data: 3\n\n"]
+    "raw",
+    [
+        *(b"data: {bad\n\n", b'data: {"error": {"message": "out of memory"}}\n\n', b"data: 3\n\n"),
+        *(b'data: {"choices": ["x"]}\n\n', b'data: {"choices": 3}\n\n', b'data: {"choices": [{"delta": "x"}]}\n\n'),
+        *(b'data: {"choices": [{"delta": {"content": 5}}]}\n\n', b"data: " + b"[" * 100_000 + b"\n\n"),
+    ],
 )
 def test_garbage_and_errors_inside_a_stream(raw: bytes) -> None:
     with serving(OpenAIHandler, Script(raw=raw)) as url, pytest.raises(ModelError):
         list(OpenAIChat(f"{url}/v1", "m").stream(ASK, max_tokens=50))
 
 
-@pytest.mark.parametrize("raw", [b"{bad\n", b'{"error": "out of memory"}\n', b"[1]\n"])
+@pytest.mark.parametrize(
+    "raw",
+    [
+        *(b"{bad\n", b'{"error": "out of memory"}\n', b"[1]\n", b'{"message": "x"}\n', b"[" * 100_000 + b"\n"),
+        *(b'{"message": {"content": 5}}\n', b'{"message": {"content": ["a"]}, "done": true}\n'),
+    ],
+)
 def test_garbage_and_errors_inside_ndjson(raw: bytes) -> None:
     with serving(OllamaHandler, Script(raw=raw)) as url, pytest.raises(ModelUnavailable):
         list(OllamaChat(url, "m", context=512).stream(ASK, max_tokens=50))
@@ -199,6 +211,33 @@ def test_auto_prefers_ollama_then_servers_then_settings_then_nothing() -> None:
         assert isinstance(found, OpenAIChat)
         assert found.name == "mine"
         assert find_llm("auto", ollama_url=empty, servers=[]) is None
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        *("[]", "3", '{"models": ["x"], "data": ["x"]}', '{"models": {"a": 1}, "data": {"a": 1}}', "[" * 100_000),
+        *('{"models": 3, "data": 3}', '{"data": [{"id": null}]}', '{"models": [{"name": "m", "details": "x"}]}'),
+    ],
+)
+def test_auto_passes_over_a_server_of_another_kind(answer: str) -> None:
+    """Something else may listen where a model server listens by default."""
+    with serving(OtherHandler, Script(raw=answer.encode())) as url:
+        found = find_llm("auto", ollama_url=url, servers=[f"{url}/v1"])
+        assert found is None or (isinstance(found, OllamaChat) and found.name == "m" and found.context > 0)
+        with pytest.raises(ModelError):
+            _ = OpenAIChat(f"{url}/v1").name
+
+
+def test_auto_passes_over_a_server_that_says_nothing() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        assert find_llm("auto", ollama_url=url, servers=[f"{url}/v1"]) is None
+
+
+def test_a_question_that_is_not_unicode_is_refused_as_such() -> None:
+    with serving(OpenAIHandler, Script()) as url, pytest.raises(ModelError, match="Unicode"):
+        list(OpenAIChat(f"{url}/v1", "m").stream([Message("user", "\udcff")], max_tokens=5))
 
 
 def test_auto_probes_loopback_only() -> None:

@@ -215,6 +215,32 @@ def test_damaged_pages_are_found(folder: Path) -> None:
     store.close()
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE documents SET metadata = '{\"a\":'",
+        "UPDATE documents SET pages = x'c1'",
+        "UPDATE chunks SET section = 'x'",
+        "UPDATE chunks SET text = CAST(x'ff' AS TEXT)",
+        "UPDATE documents SET uri = CAST(x'ff' AS TEXT)",
+    ],
+)
+def test_rows_that_nobody_wrote_are_damage(folder: Path, store: SqliteStore, statement: str) -> None:
+    store.put("c", [prepared("a", ["x", "y"])])
+    (document,) = store.documents("c")
+    connection = apsw.Connection(str(folder / "ragstone.db"))
+    connection.execute(statement)
+    connection.close()
+
+    def read() -> None:
+        list(store.documents("c"))
+        store.document("c", "a")
+        store.document_chunks(document.id)
+
+    with pytest.raises(StoreDamaged):
+        read()
+
+
 def test_stray_rows_are_found(folder: Path) -> None:
     filled(folder)
     connection = apsw.Connection(str(folder / "ragstone.db"))

@@ -16,7 +16,7 @@ from .prompt import NOTHING
 # many characters are there.
 LOOKAHEAD = 24
 _STOP = re.compile(r"[.!?\n]")
-_REFERENCE = re.compile(r"[ \t]*\[(?:\d+[,;\s]*)+\]")
+_REFERENCE = re.compile(r"[ \t]*\[\d[\d,;\s]*\]")
 _OPEN = re.compile(r"[ \t]*\[[\d,;\s]*$|[ \t]+$")
 _THOUGHT = re.compile(r"\s*<think>.*?(</think>\s*|\Z)", re.DOTALL)
 

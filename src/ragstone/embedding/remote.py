@@ -87,7 +87,8 @@ class RemoteEmbedder:
         batches = [windows[i : i + BATCH_TEXTS] for i in range(0, len(windows), BATCH_TEXTS)]
 
         def run(batch: list[tuple[int, str]]) -> Vectors:
-            return self._checked(self._request([prefix + part for _, part in batch]), dimension)
+            sent = [(prefix + part).encode("utf-8", "replace").decode() for _, part in batch]  # no lone surrogates
+            return self._checked(self._request(sent), dimension)
 
         if len(batches) > 1:
             with ThreadPoolExecutor(PARALLEL) as pool:
@@ -111,7 +112,12 @@ class RemoteEmbedder:
                 f"{self._name} gave a vector of {found} numbers, {dimension} were expected.",
                 "Another model answers under this name: correct embedding.model or embedding.dimension.",
             )
-        vectors = np.asarray(rows, np.float32)
+        try:
+            vectors = np.asarray(rows, np.float32)
+        except (TypeError, ValueError) as error:
+            raise self._nonsense() from error
+        if vectors.shape != (len(rows), dimension):
+            raise self._nonsense()
         if not np.isfinite(vectors).all():
             raise ModelMismatch(f"{self._name} gave a vector that is not finite.", "The model on the server is broken.")
         return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12), np.float32)
@@ -178,7 +184,7 @@ class RemoteEmbedder:
         if status == 200:
             try:
                 content = response.json()
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise self._nonsense() from error
             if isinstance(content, dict):
                 return content

@@ -24,30 +24,43 @@ _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS = 1, 
 _SECCOMP_MODE_FILTER = 2
 _ALLOW, _EPERM, _ENOSYS = 0x7FFF0000, 0x00050000 | 1, 0x00050000 | 38
 _LOAD_WORD, _JUMP_EQUAL, _JUMP_GREATER_EQUAL, _JUMP_SET, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
-_ARGUMENT_0, _ARCHITECTURE, _NUMBER = 16, 4, 0
+_ARGUMENT_0, _ARGUMENT_1, _ARCHITECTURE, _NUMBER = 16, 24, 4, 0
 _CLONE_THREAD = 0x00010000
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 
-# Refused system calls: sockets, programs, other processes, name spaces, kernel interfaces.
+# Second arguments of fcntl (F_SETOWN, F_SETOWN_EX) and ioctl (FIOSETOWN, SIOCSPGRP) that have the kernel signal the
+# process they name, with whatever signal, when there is something to read.
+_OWNERS = ((8, 15), (0x8901, 0x8902))
+
+# Refused system calls: sockets, programs, other processes, name spaces, kernel interfaces, and what changes modes,
+# owners, times and attributes of files, about which Landlock says nothing.
 _X86_64 = {
     "refused": (
         *(41, 42, 43, 49, 50, 53, 288),  # socket connect accept bind listen socketpair accept4
         *(57, 58, 59, 322),  # fork vfork execve execveat
-        *(62, 200, 129, 424, 101, 310, 311),  # kill tkill rt_sigqueueinfo pidfd_send_signal ptrace process_vm_*
+        *(62, 200, 129, 297),  # kill tkill rt_sigqueueinfo rt_tgsigqueueinfo
+        *(434, 438, 424, 101, 310, 311),  # pidfd_open pidfd_getfd pidfd_send_signal ptrace process_vm_*
         *(109, 112, 165, 272, 308, 304),  # setpgid setsid mount unshare setns open_by_handle_at
         *(175, 313, 246, 248, 249, 250, 298, 321, 323, 425, 426),  # modules kexec keys perf bpf userfaultfd io_uring
+        *(90, 91, 268, 452, 92, 93, 94, 260),  # chmod fchmod fchmodat fchmodat2 chown fchown lchown fchownat
+        *(132, 235, 261, 280),  # utime utimes futimesat utimensat
+        *(188, 189, 190, 463, 197, 198, 199, 466),  # setxattr l- f- -at removexattr l- f- -at
     ),
-    "special": (56, 435, 234, 302),  # clone clone3 tgkill prlimit64
+    "special": (56, 435, 234, 302, 72, 16),  # clone clone3 tgkill prlimit64 fcntl ioctl
 }
 _AARCH64 = {
     "refused": (
         *(198, 203, 202, 200, 201, 199, 242),
         *(221, 281),
-        *(129, 130, 138, 424, 117, 270, 271),
+        *(129, 130, 138, 240),
+        *(434, 438, 424, 117, 270, 271),
         *(154, 157, 40, 97, 268, 265),
         *(105, 273, 104, 217, 218, 219, 241, 280, 282, 425, 426),
+        *(52, 53, 452, 54, 55),
+        *(88,),
+        *(5, 6, 7, 463, 14, 15, 16, 466),
     ),
-    "special": (220, 435, 131, 261),
+    "special": (220, 435, 131, 261, 25, 29),
 }
 _SYSCALLS = {"x86_64": (0xC000003E, _X86_64), "aarch64": (0xC00000B7, _AARCH64)}
 
@@ -135,12 +148,12 @@ def _restrict_files(libc: ctypes.CDLL, scratch: Path) -> None:
 
 def _filter_system_calls(libc: ctypes.CDLL) -> None:
     """seccomp: the calls of the table give EPERM; threads may be made, processes not; a signal may go to the own
-    process only (abort needs that)."""
+    process only (abort needs that), and no other process may be named as one to be signalled."""
     known = _SYSCALLS.get(platform.machine())
     if known is None:
         return
     architecture, table = known
-    clone, clone3, tgkill, prlimit = table["special"]
+    clone, clone3, tgkill, prlimit, fcntl, ioctl = table["special"]
 
     def step(code: int, k: int, yes: int = 0, no: int = 0) -> bytes:
         return struct.pack("<HBBI", code, yes, no, k)
@@ -152,6 +165,16 @@ def _filter_system_calls(libc: ctypes.CDLL) -> None:
             step(test, value, 0, 1),
             step(_RETURN, _ALLOW),
             step(_RETURN, _EPERM),
+        ]
+
+    def second_argument_is_not(number: int, values: tuple[int, int]) -> list[bytes]:
+        return [
+            step(_JUMP_EQUAL, number, 0, 5),
+            step(_LOAD_WORD, _ARGUMENT_1),
+            step(_JUMP_EQUAL, values[0], 1, 0),
+            step(_JUMP_EQUAL, values[1], 0, 1),
+            step(_RETURN, _EPERM),
+            step(_RETURN, _ALLOW),
         ]
 
     program = [
@@ -169,6 +192,8 @@ def _filter_system_calls(libc: ctypes.CDLL) -> None:
     program += argument_is(clone, _JUMP_SET, _CLONE_THREAD)
     program += argument_is(tgkill, _JUMP_EQUAL, os.getpid())
     program += argument_is(prlimit, _JUMP_EQUAL, 0)
+    for number, owners in zip((fcntl, ioctl), _OWNERS, strict=True):
+        program += second_argument_is_not(number, owners)
     program.append(step(_RETURN, _ALLOW))
     code = ctypes.create_string_buffer(b"".join(program))
     header = struct.pack("HxxxxxxP", len(program), ctypes.addressof(code))

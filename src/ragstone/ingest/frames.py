@@ -1,7 +1,7 @@
 """What travels between the parent and a parser worker: length-prefixed MessagePack, each frame with a known type.
 
 A frame from a worker is untrusted (the worker parses hostile bytes): its length is checked before anything is read,
-and it decodes into the declared types or not at all.
+and it decodes into the declared types, with values that can be true (soundness.py), or not at all.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import msgspec
 
 from ..types import Blob, PreparedDocument
 from .limits import ReadFailure
+from .soundness import require_sound
 
 HEADER = struct.Struct("<Q")
 
@@ -35,10 +36,11 @@ class Assignment:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One result: exactly one of the two is set (a union of two dataclasses does not decode)."""
+    """One result: exactly one of the two is set (a union of two dataclasses does not decode). Both must be there: of
+    items with nothing in them a frame could hold so many that the parent has no memory for them."""
 
-    document: PreparedDocument | None = None
-    failure: ReadFailure | None = None
+    document: PreparedDocument | None
+    failure: ReadFailure | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,16 +70,20 @@ def decode_blobs(payload: bytes) -> list[Blob]:
 
 
 def encode_reply(results: Sequence[Result], *, retiring: bool = False) -> bytes:
-    items = [Item(failure=r) if isinstance(r, ReadFailure) else Item(document=r) for r in results]
+    items = [Item(None, r) if isinstance(r, ReadFailure) else Item(r, None) for r in results]
     return frame(_encoder.encode(Reply(items, retiring)))
 
 
 def decode_reply(payload: bytes | bytearray) -> tuple[list[Result], bool]:
-    """Raises msgspec.DecodeError on anything but a reply."""
-    reply = _reply.decode(payload)
+    """Raises ValueError on anything but a reply."""
+    try:
+        reply = _reply.decode(payload)
+    except RecursionError as error:
+        raise msgspec.ValidationError("the values are nested too deep") from error
     results: list[Result] = []
     for item in reply.items:
         if item.document is not None:
+            require_sound(item.document)
             results.append(item.document)
         elif item.failure is not None:
             results.append(item.failure)

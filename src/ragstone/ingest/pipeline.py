@@ -125,7 +125,8 @@ def _ingest(
                 # A worker is not trusted: what it read may have taken it over, but never touches another document.
                 run.fail(blob.uri, "ReaderCrashed", "the reader answered for another file.")
                 continue
-            documents = [result for result in results if isinstance(result, PreparedDocument)]
+            # Of members of one name the last counts, as when the archive is unpacked.
+            documents = list({r.uri: r for r in results if isinstance(r, PreparedDocument)}.values())
             failures = [result for result in results if isinstance(result, ReadFailure)]
             for failure in failures:
                 run.fail(failure.uri, failure.code, f"{failure.message} {failure.hint}".strip())

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from queue import Empty, SimpleQueue
 from typing import Protocol, Self
 
 from ..errors import LimitExceeded
-from ..types import Blob
+from ..types import Blob, PreparedDocument
 from .frames import Assignment, Result, encode_value
 from .limits import MIB, ReadFailure, ReadLimits
 from .zygote import Worker, Zygote
@@ -25,6 +26,8 @@ DEFAULT_TASK = "ragstone.ingest.prepare:prepare"
 # Bytes and blobs pulled from the source and not yet handed out: bounds the parent's memory.
 _MAX_BYTES_IN_FLIGHT = 64 * MIB
 _MAX_BLOBS_IN_FLIGHT = 2_000
+# Of texts that were read and wait to be taken: a megabyte of an archive may give a hundred of text.
+_MAX_CHARACTERS_WAITING = 8_000_000
 # One frame to a worker. 64 KiB of text is some 20 ms of work: long against the hand-over (0.1 ms), short enough
 # that the workers finish together.
 _BATCH_BYTES = 64 << 10
@@ -116,6 +119,7 @@ class _Run:
         self.sandbox = sandbox
         self.outstanding = 0
         self._bytes = 0
+        self._characters = 0
         self._queue: deque[Blob] = deque()
         self._changed = threading.Condition()
         self._finished = False
@@ -140,7 +144,7 @@ class _Run:
         self.sandbox.will_read(blob)
         with self._changed:
             self._queue.append(blob)
-            self._changed.notify()
+            self._changed.notify_all()
             more = not self._waiting and len(self._threads) < self.sandbox.workers
         if more:
             thread = threading.Thread(target=_drive, args=(self,), name="ragstone-reader", daemon=True)
@@ -161,8 +165,12 @@ class _Run:
     def _accept(self, result: tuple[Blob, list[Result]] | BaseException) -> tuple[Blob, list[Result]]:
         if isinstance(result, BaseException):
             raise result
+        blob, results = result
         self.outstanding -= 1
-        self._bytes -= len(result[0].data)
+        self._bytes -= len(blob.data)
+        with self._changed:
+            self._characters -= _characters(results)
+            self._changed.notify_all()
         return result
 
     def finish(self) -> None:
@@ -209,10 +217,24 @@ class _Run:
             self._changed.notify_all()
 
     def deliver(self, blob: Blob, results: list[Result]) -> None:
+        with self._changed:
+            self._characters += _characters(results)
         self._results.put((blob, results))
+
+    def wait_until_taken(self) -> float:
+        """Waits while too much that was read has not been taken. Returns the seconds."""
+        started = time.monotonic()
+        with self._changed:
+            while self._characters > _MAX_CHARACTERS_WAITING and not self._stopped:
+                self._changed.wait()
+        return time.monotonic() - started
 
     def fail(self, error: BaseException) -> None:
         self._results.put(error)
+
+
+def _characters(results: list[Result]) -> int:
+    return sum(r.chunks[-1].span.end for r in results if isinstance(r, PreparedDocument) and r.chunks)
 
 
 def _drive(run: _Run) -> None:
@@ -254,6 +276,7 @@ def _feed(run: _Run, worker: Worker, blobs: list[Blob]) -> tuple[Worker | None, 
         if blobs:
             worker.send(blobs)
             ahead.extend(blobs)
+        worker.excuse(run.wait_until_taken())
         wall = limits.wall_seconds + 2 * limits.extra_seconds(len(ahead[0].data))
         outcome = worker.receive(wall, limits.output_bytes, lambda: run.stopped)
         if outcome is None:

@@ -136,18 +136,40 @@ def _file(path: str, root: str, mode: int) -> Source:
     return Source(path, uri_of(path), root, problem, skipped=True)
 
 
+@dataclass(frozen=True, slots=True)
+class _Folder:
+    """A folder whose turn it is, with the rules that hold in it."""
+
+    path: str
+    rules: _Rules
+
+
 def _walk(folder: str, root: str, rules: _Rules, options: SourceOptions) -> Iterator[Source]:
+    """Everything below, in order of names. Folders may be nested deeper than calls may."""
+    open_folders = [_listed(_Folder(folder, rules), root, options)]
+    while open_folders:
+        for found in open_folders[-1]:
+            if isinstance(found, _Folder):
+                open_folders.append(_listed(found, root, options))
+                break
+            yield found
+        else:
+            open_folders.pop()
+
+
+def _listed(folder: _Folder, root: str, options: SourceOptions) -> Iterator[Source | _Folder]:
     try:
-        with os.scandir(folder) as entries:
+        with os.scandir(folder.path) as entries:
             listed = sorted(entries, key=lambda entry: os.fsencode(entry.name))
     except OSError as error:
-        yield _failed(folder, root, error, folder=True)
+        yield _failed(folder.path, root, error, folder=True)
         return
     names = {entry.name for entry in listed}
     if names >= _OWN_FILES:
         return
+    rules = folder.rules
     if options.ignore_files and IGNORE_FILE in names:
-        rules = rules.within(folder)
+        rules = rules.within(folder.path)
     for entry in listed:
         try:
             mode = entry.stat(follow_symlinks=False).st_mode
@@ -157,7 +179,7 @@ def _walk(folder: str, root: str, rules: _Rules, options: SourceOptions) -> Iter
         if rules.refuse(entry.path, entry.name, is_folder=stat.S_ISDIR(mode)):
             continue
         if stat.S_ISDIR(mode):
-            yield from _walk(entry.path, root, rules, options)
+            yield _Folder(entry.path, rules)
         elif not stat.S_ISLNK(mode) or not _inside(os.path.realpath(entry.path), root):
             # A link to a place inside is passed over silently: its target is found by itself.
             yield _file(entry.path, root, mode)

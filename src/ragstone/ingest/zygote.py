@@ -86,6 +86,10 @@ class Worker:
         self.worn += sum(wear(blob.uri) for blob in blobs)
         self._outgoing.append(memoryview(encode_blobs(blobs)))
 
+    def excuse(self, seconds: float) -> None:
+        """Time in which nobody listened does not count as the worker's."""
+        self._since += seconds
+
     def receive(
         self, wall_seconds: float, max_bytes: int, stopped: Callable[[], bool]
     ) -> tuple[list[Result], bool, Death | None] | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from ..errors import ModelError, SettingsError
+from ..errors import DeadlineExceeded, ModelError, SettingsError
 from ..protocols import LLM
 
 Choice = Literal["extractive", "auto", "ollama", "openai", "llama"]
@@ -77,28 +77,28 @@ def find_llm(
 
 def _running(model: str, context: int, keep_alive: str, ollama_url: str, servers: Sequence[str]) -> LLM | None:
     """What answers on loopback now. A server that does not answer, or has no such model, is simply not there."""
-    from .transport import client, get_json
+    from .transport import client, entries, get_json
 
     http = client()
     try:
         if _loopback(ollama_url):
             try:
                 tags = get_json(http, f"{ollama_url.rstrip('/')}/api/tags", name="Ollama", seconds=PROBE_SECONDS)
-                installed = {str(m.get("name")) for m in tags.get("models") or ()}
+                installed = {str(entry["name"]) for entry in entries(tags, "models", "name")}
                 if installed and (not model or {model, f"{model}:latest"} & installed):
                     ollama = _ollama(ollama_url, model, context, keep_alive)
                     if ollama.name:
                         return ollama
-            except ModelError:
+            except (ModelError, DeadlineExceeded):
                 pass
         for server in filter(_loopback, servers):
             try:
                 answer = get_json(http, f"{server}/models", name="The model server", seconds=PROBE_SECONDS)
-            except ModelError:
+            except (ModelError, DeadlineExceeded):
                 continue
-            names = [m.get("id") for m in answer.get("data") or ()] if isinstance(answer, dict) else []
+            names = [str(entry["id"]) for entry in entries(answer, "data", "id")]
             if names and (not model or model in names):
-                return _openai(server, model or str(names[0]), "", context)
+                return _openai(server, model or names[0], "", context)
     finally:
         http.close()
     return None

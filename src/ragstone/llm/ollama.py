@@ -12,7 +12,7 @@ from ..errors import ModelMissing, ModelUnavailable
 from ..types import Delta, Message, Usage
 from .openai import estimated_usage
 from .sse import lines
-from .transport import SILENCE_SECONDS, chunks, client, exchange, get_json, read, refusal
+from .transport import SILENCE_SECONDS, chunks, client, decoded, entries, exchange, get_json, read, refusal
 
 DEFAULT_URL = "http://127.0.0.1:11434"
 # The window asked for where no loaded model decides: a model's full window (128 k and more) would take gigabytes for
@@ -69,19 +69,18 @@ class OllamaChat:
 
     def _models(self, which: str) -> list[dict[str, Any]]:
         answer = get_json(self._http, f"{self._url}/api/{which}", name="Ollama")
-        models = answer.get("models") if isinstance(answer, dict) else None
-        return [m for m in models or () if isinstance(m, dict) and isinstance(m.get("name"), str)]
+        return entries(answer, "models", "name")
 
     def _show(self, model: str) -> dict[str, Any]:
         answer = get_json(self._http, f"{self._url}/api/show", name="Ollama", body={"model": model})
-        return answer if isinstance(answer, dict) else {}
+        return _object(answer)
 
     def _choose(self) -> str:
         newest = sorted(self.installed(), key=lambda m: str(m.get("modified_at", "")), reverse=True)
         for model in (*self.loaded(), *newest):
             # Old servers tell no capabilities; then the family of the common embedding models decides.
             skills = self._show(model["name"]).get("capabilities")
-            family = str((model.get("details") or {}).get("family", ""))
+            family = str(_object(model.get("details")).get("family", ""))
             if "completion" in skills if isinstance(skills, list) else "bert" not in family:
                 return str(model["name"])
         raise ModelMissing("Ollama has no model that writes text.", "Fetch one with `ollama pull`.")
@@ -92,7 +91,7 @@ class OllamaChat:
         return next((n for n in sizes if isinstance(n, int) and n > 0), 0)
 
     def _own_window(self) -> int:
-        info = self._show(self.name).get("model_info") or {}
+        info = _object(self._show(self.name).get("model_info"))
         sizes = [v for k, v in info.items() if k.endswith(".context_length") and isinstance(v, int) and v > 0]
         return sizes[0] if sizes else DEFAULT_WINDOW
 
@@ -125,17 +124,17 @@ class OllamaChat:
             if not line.strip():
                 continue
             try:
-                part = msgspec.json.decode(line, type=dict[str, Any])
-            except msgspec.MsgspecError as error:
-                raise ModelUnavailable("Ollama sent a line that is not a JSON object.", "Try again.") from error
-            if part.get("error"):
-                raise ModelUnavailable(f"Ollama reported: {str(part['error'])[:300]}", "See Ollama's own log.")
-            text = (part.get("message") or {}).get("content") or ""
+                part: _Part = decoded(line, _Part)
+            except ValueError as error:
+                raise ModelUnavailable("Ollama sent a line that is not of its dialect.", "Try again.") from error
+            if part.error:
+                raise ModelUnavailable(f"Ollama reported: {str(part.error)[:300]}", "See Ollama's own log.")
+            text = part.message.content if part.message is not None else None
             if text:
                 written += len(text)
                 yield Delta(text)
-            if part.get("done"):
-                yield Delta(finish=str(part.get("done_reason") or "stop"), usage=_usage(part, messages, written))
+            if part.done:
+                yield Delta(finish=part.done_reason or "stop", usage=_usage(part, messages, written))
                 return
         raise ModelUnavailable("Ollama broke off in the middle of the answer.", "Try again.")
 
@@ -143,19 +142,38 @@ class OllamaChat:
         self._http.close()
 
 
+class _Piece(msgspec.Struct):
+    content: str | None = None
+
+
+class _Part(msgspec.Struct):
+    """What is read of one line."""
+
+    message: _Piece | None = None
+    done: bool = False
+    done_reason: str | None = None
+    error: Any = None
+    prompt_eval_count: int | None = None
+    eval_count: int | None = None
+
+
+def _object(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
 def _keep_alive(value: str) -> str | int:
     """Ollama reads a bare number as seconds only when it is a JSON number."""
     return int(value) if value.lstrip("-").isdigit() else value
 
 
-def _usage(part: dict[str, Any], messages: Sequence[Message], written: int) -> Usage:
+def _usage(part: _Part, messages: Sequence[Message], written: int) -> Usage:
     """Ollama leaves `prompt_eval_count` out where the whole prompt was cached: then the count is an estimate."""
-    prompt, completion = part.get("prompt_eval_count"), part.get("eval_count")
-    if isinstance(prompt, int) and isinstance(completion, int):
+    prompt, completion = part.prompt_eval_count, part.eval_count
+    if prompt is not None and completion is not None:
         return Usage(prompt, completion)
     guess = estimated_usage(messages, written)
     return Usage(
-        prompt if isinstance(prompt, int) else guess.prompt_tokens,
-        completion if isinstance(completion, int) else guess.completion_tokens,
+        guess.prompt_tokens if prompt is None else prompt,
+        guess.completion_tokens if completion is None else completion,
         estimated=True,
     )

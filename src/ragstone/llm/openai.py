@@ -12,7 +12,18 @@ import msgspec
 from ..errors import ModelError, ModelMissing, ModelUnavailable
 from ..types import Delta, Message, Usage
 from .sse import events
-from .transport import SILENCE_SECONDS, chunks, client, exchange, get_json, read, refusal, server_message
+from .transport import (
+    SILENCE_SECONDS,
+    chunks,
+    client,
+    decoded,
+    entries,
+    exchange,
+    get_json,
+    read,
+    refusal,
+    server_message,
+)
 
 DEFAULT_CONTEXT = 4096  # tokens; what nearly every chat model offers at least, used where the server does not tell
 
@@ -76,8 +87,7 @@ class OpenAIChat:
             answer = get_json(self._http, f"{self._url}/models", name=self._label)
         except ModelMissing:  # a server without a list; one can still be named
             answer = None
-        entries = answer.get("data") if isinstance(answer, dict) else None
-        known = [e for e in entries or () if isinstance(e, dict) and isinstance(e.get("id"), str)]
+        known = entries(answer, "data", "id")
         if not known and not self._model:
             raise ModelError(f"{self._label} lists no model.", "Load one there, or name one in the settings.")
         return next((e for e in known if not self._model or e["id"] == self._model), {})
@@ -130,11 +140,10 @@ class OpenAIChat:
                 finish = finish or "stop"
                 break
             part = _decode(payload, self._label)
-            usage = _usage(part) or usage
-            for choice in part.get("choices") or ():
-                piece = choice.get("delta") or choice.get("message") or {}
-                text = piece.get("content") or ""
-                finish = choice.get("finish_reason") or finish
+            usage = _usage(part.usage) or usage
+            for choice in part.choices or ():
+                text = next((p.content for p in (choice.delta, choice.message) if p is not None and p.content), "")
+                finish = choice.finish_reason or finish
                 if text:
                     written += len(text)
                     yield Delta(text)
@@ -152,20 +161,40 @@ def estimated_usage(messages: Sequence[Message], written: int) -> Usage:
     return Usage(math.ceil(sent / 4), math.ceil(written / 4), estimated=True)
 
 
-def _decode(payload: str, name: str) -> dict[str, Any]:
+class _Piece(msgspec.Struct):
+    content: str | None = None
+
+
+class _Choice(msgspec.Struct):
+    delta: _Piece | None = None
+    message: _Piece | None = None  # in place of `delta`, where a server does not stream
+    finish_reason: str | None = None
+
+
+class _Part(msgspec.Struct):
+    """What is read of one event."""
+
+    choices: list[_Choice] | None = None
+    usage: Any = None
+    error: Any = None
+
+
+def _decode(payload: str, name: str) -> _Part:
     try:
-        part = msgspec.json.decode(payload)
-    except msgspec.DecodeError as error:
+        part: _Part = decoded(payload, _Part)
+    except msgspec.ValidationError as error:
+        raise ModelError(
+            f"{name} does not speak the chat dialect ({error}).", "Check that the address ends in /v1."
+        ) from error
+    except ValueError as error:
         raise ModelUnavailable(f"{name} sent something that is not JSON in its stream.", "Try again.") from error
-    if not isinstance(part, dict):
-        raise ModelError(f"{name} does not speak the chat dialect.", "Check that the address ends in /v1.")
-    if part.get("error"):
+    if part.error:
         raise ModelUnavailable(f"{name} reported: {server_message(payload.encode())[:300]}", "Try again later.")
     return part
 
 
-def _usage(part: dict[str, Any]) -> Usage | None:
-    counts = part.get("usage")
+def _usage(counts: Any) -> Usage | None:
     if not isinstance(counts, dict) or not isinstance(counts.get("prompt_tokens"), int):
         return None
-    return Usage(counts["prompt_tokens"], int(counts.get("completion_tokens") or 0))
+    completion = counts.get("completion_tokens")
+    return Usage(counts["prompt_tokens"], completion if isinstance(completion, int) else 0)

@@ -96,7 +96,7 @@ def exchange(
         request = http.build_request(
             method,
             url,
-            content=None if body is None else msgspec.json.encode(body),
+            content=None if body is None else _encoded(body),
             headers={"content-type": "application/json"} if body is not None else None,
             timeout=limits,
             extensions={"trace": guard.trace},
@@ -151,9 +151,33 @@ def get_json(http: httpx2.Client, url: str, *, name: str, body: object = None, s
     if response.status_code != 200:
         raise refusal(response.status_code, data, name)
     try:
-        return msgspec.json.decode(data)
-    except msgspec.DecodeError as error:
+        return decoded(data)
+    except ValueError as error:
         raise ModelError(f"{name} did not answer with JSON at {_origin(url)}.", "Check the address.") from error
+
+
+def _encoded(body: object) -> bytes:
+    try:
+        return msgspec.json.encode(body)
+    except UnicodeEncodeError as error:
+        raise ModelError(
+            "the question holds a character that is not valid Unicode (a lone surrogate).", "Replace it."
+        ) from error
+
+
+def decoded(data: bytes | str, kind: Any = Any) -> Any:
+    """JSON of a server, as `kind`. Raises ValueError for anything else, however it is made."""
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except RecursionError as error:
+        raise ValueError("the values are nested too deep") from error
+
+
+def entries(answer: object, key: str, name: str) -> list[dict[str, Any]]:
+    """The objects of the list under `key` whose `name` is a text; none where a server answers with something else."""
+    listed = answer.get(key) if isinstance(answer, dict) else None
+    found = listed if isinstance(listed, list) else []
+    return [entry for entry in found if isinstance(entry, dict) and isinstance(entry.get(name), str)]
 
 
 def refusal(status: int, body: bytes, name: str) -> ModelError:
@@ -174,8 +198,8 @@ def refusal(status: int, body: bytes, name: str) -> ModelError:
 def server_message(body: bytes) -> str:
     """What the server says went wrong, in one line: `{"error": {"message": …}}`, `{"error": …}`, or the text."""
     try:
-        value = msgspec.json.decode(body)
-    except msgspec.DecodeError:
+        value = decoded(body)
+    except ValueError:
         value = body.decode("utf-8", "replace")
     if isinstance(value, dict):
         value = value.get("error", value.get("message", value.get("detail", "")))

@@ -66,7 +66,7 @@ def load(path: Path) -> Warm | None:
         return None
     try:
         return msgspec.json.decode(raw, type=Warm)
-    except msgspec.MsgspecError:  # of another version, or damaged: a new server replaces it
+    except ValueError:  # of another version, or damaged: a new server replaces it
         return None
 
 

@@ -11,6 +11,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 import apsw
+import msgspec
 
 from ..errors import (
     DiskFull,
@@ -39,7 +40,7 @@ POOLED: Final = 16
 
 @contextmanager
 def mapped(folder: Path) -> Iterator[None]:
-    """Inside, errors of SQLite and of text encoding leave as RagstoneError."""
+    """Inside, errors of SQLite, of values that it cannot hold and of rows that nobody wrote leave as RagstoneError."""
     try:
         yield
     except apsw.Error as error:
@@ -48,6 +49,10 @@ def mapped(folder: Path) -> Iterator[None]:
         raise InputError(
             "the text holds a character that is not valid Unicode (a lone surrogate).", "Replace it before adding."
         ) from error
+    except OverflowError as error:
+        raise InputError("a number has more than 64 bits.", "Give it as text, or round it.") from error
+    except (UnicodeDecodeError, msgspec.DecodeError) as error:
+        raise _damaged(error, folder) from error
 
 
 def translate(error: apsw.Error, folder: Path) -> RagstoneError:
@@ -64,10 +69,7 @@ def translate(error: apsw.Error, folder: Path) -> RagstoneError:
             "Check its owner and permissions, or choose another with --data.",
         )
     if isinstance(error, (apsw.CorruptError, apsw.NotADBError, apsw.FormatError)):
-        return StoreDamaged(
-            f"the database in {where} is damaged ({error}).",
-            "Restore a backup, or move the folder away and add the documents again.",
-        )
+        return _damaged(error, folder)
     if isinstance(error, (apsw.BusyError, apsw.LockedError, apsw.ProtocolError)):
         return StoreBusy(
             f"another process holds the data folder {where} for too long.",
@@ -76,6 +78,13 @@ def translate(error: apsw.Error, folder: Path) -> RagstoneError:
     if isinstance(error, apsw.IOError):
         return StoreError(f"the disk of the data folder {where} failed ({error}).", "Check the disk, then try again.")
     return StoreError(f"the store refused an operation ({type(error).__name__}: {error}).", "Please report this.")
+
+
+def _damaged(error: Exception, folder: Path) -> StoreDamaged:
+    return StoreDamaged(
+        f"the database in {folder} is damaged ({error}).",
+        "Restore a backup, or move the folder away and add the documents again.",
+    )
 
 
 def prepare_folder(folder: Path) -> None:

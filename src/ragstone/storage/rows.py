@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final
@@ -30,6 +31,8 @@ def encode_metadata(metadata: Metadata) -> str:
                 f"the metadata {name!r} has a value of type {type(value).__name__}.",
                 "Metadata values are texts, numbers, true or false.",
             )
+        if isinstance(value, float) and not math.isfinite(value):
+            raise InputError(f"the metadata {name!r} is {value}, which is no number.", "Leave it out.")
     return _encode_json(dict(metadata)).decode() if metadata else "{}"
 
 

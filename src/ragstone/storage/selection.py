@@ -18,8 +18,8 @@ def selected_documents(connection: apsw.Connection, owner: int, filter: Filter) 
     clauses = ["d.collection_id = ?"]
     values: list[Any] = [owner]
     if filter.language:
-        clauses.append("d.language IN (SELECT value FROM carray(?))")
-        values.append(apsw.carray(filter.language))
+        clauses.append(f"d.language IN ({', '.join('?' * len(filter.language))})")
+        values += filter.language
     if filter.media_type:
         clause, more = _media_types(filter.media_type)
         clauses.append(clause)

@@ -175,9 +175,9 @@ class SqliteStore(Store):
         with self._readers.snapshot() as connection:
             owner = writes.collection_id(connection, collection)
             row = connection.execute(SQL["document"], (owner, uri)).fetchone()
-        if row is None:
-            raise NotFound(f"there is no document {uri!r} in {collection!r}.", "`ragstone list` shows what is there.")
-        return rows.document(row)
+            if row is not None:
+                return rows.document(row)
+        raise NotFound(f"there is no document {uri!r} in {collection!r}.", "`ragstone list` shows what is there.")
 
     def documents(self, collection: str, filter: Filter | None = None) -> Iterator[Document]:
         """By uri. What is removed meanwhile is left out."""
@@ -190,8 +190,8 @@ class SqliteStore(Store):
         for first in range(0, len(ids), DOCUMENTS_READ):
             wanted = _array(ids[first : first + DOCUMENTS_READ])
             with self._readers.use() as connection:
-                found = fetch(connection, SQL["documents_by_id"], (wanted,))
-            yield from map(rows.document, found)
+                found = [rows.document(row) for row in fetch(connection, SQL["documents_by_id"], (wanted,))]
+            yield from found
 
     def document_text(self, document_id: int) -> str:
         with self._readers.snapshot() as connection:
@@ -204,8 +204,7 @@ class SqliteStore(Store):
         if not len(ids):
             return []
         with self._readers.use() as connection:
-            found = fetch(connection, SQL["chunks"], (_array(ids),))
-        return rows.chunks(found)
+            return rows.chunks(fetch(connection, SQL["chunks"], (_array(ids),)))
 
     def document_chunks(self, document_id: int) -> list[Chunk]:
         with self._readers.snapshot() as connection:
