@@ -54,9 +54,13 @@ class Death:
                     "Reading it took more processor time than a file of its size may.",
                     "Split the file, or raise ingest.cpu_seconds.",
                 )
-            how = f"was ended by {signal.Signals(number).name}"
             if number in (signal.SIGABRT, signal.SIGSEGV):  # what native code does when an allocation fails
-                how += f" (more than {limits.memory_bytes >> 20} MiB of memory, or a defect)"
+                return ReaderCrashed(
+                    f"The reader ended abruptly: it needed more than {limits.memory_bytes >> 20} MiB, or the file is "
+                    "damaged.",
+                    "Split the file, or raise ingest.memory_bytes.",
+                )
+            how = f"was ended by {signal.Signals(number).name}"
         else:
             how = f"ended with status {os.waitstatus_to_exitcode(status)}"
         return ReaderCrashed(f"The reader {how}.", "Open the file in its own program and save it again.")
