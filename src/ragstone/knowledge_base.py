@@ -100,11 +100,13 @@ class KnowledgeBase:
     ) -> IngestReport:
         """Files, folders and globs. What the report names as added or updated is durable and can be found by its
         words; vectors follow (in the background, or by `embed_pending`). With `remember`, folders are followed by
-        `sync`. A file that cannot be read is reported and the rest goes on. Raises NotFound, StoreError."""
+        `sync`. A file that cannot be read is reported and the rest goes on. Raises NotFound, StoreError; ModelError
+        before anything is read."""
         given = [os.fspath(path) for path in paths]
         if not given:
             raise InputError("there is nothing to add.", "Name a file or a folder.")
         found = list(sources.discover(given, self._parts.source_options))
+        self._parts.space()  # its indexes cannot be opened without: known now, not after an hour of reading
         self._store.create_collection(collection)
         report = pipeline.ingest(
             self._store, self._reader(), found, collection, progress=progress, metadata=metadata,

@@ -218,9 +218,8 @@ def load(
     origins: dict[str, str] = {}
     if file is not None:
         for key, raw in _read_toml(file):
-            place = f"{file}: {key}"
-            values[key] = _convert(key, raw, place, base=file.parent, environ=environ)
-            origins[key] = place
+            values[key] = _convert(key, raw, str(file), base=file.parent, environ=environ)
+            origins[key] = f"{file}: {key}"
     for name, key, text in _from_environment(environ):
         place = f"environment {name}"
         values[key] = _convert(key, text, place, base=None, environ=environ)
@@ -308,7 +307,8 @@ def _read_toml(file: Path) -> Iterator[tuple[str, object]]:
             table = tomllib.load(stream)
     except FileNotFoundError:
         raise NotFound(
-            f"There is no settings file {file}.", "Check --config or write one with `ragstone config init`."
+            f"There is no settings file {file}.",
+            "Check --config and RAGSTONE_CONFIG, or write one with `ragstone config init`.",
         ) from None
     except OSError as error:
         raise SettingsError(

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from command_line import CommandLine, write_documents
+from ragstone import errors
 from ragstone.cli import records
 from ragstone.cli.app import run
 from ragstone.knowledge_base import KnowledgeBase
@@ -82,7 +83,8 @@ def test_add_only_unreadable_files_is_code_4(ragstone: CommandLine, tmp_path: Pa
 def test_missing_path_is_code_3_and_adds_nothing(ragstone: CommandLine, documents: Path) -> None:
     outcome = ragstone("add", str(documents), "nowhere")
     assert outcome.code == EXIT_NOT_FOUND
-    assert "nowhere" in outcome.err
+    assert "nowhere does not exist" in outcome.err
+    assert "nothing matches" in ragstone("add", str(documents / "*.nope")).err
     assert ragstone("list", "--json").json["documents"] == []
 
 
@@ -135,6 +137,45 @@ def test_sync_without_followed_folders_says_so(ragstone: CommandLine, documents:
     assert "No folder is followed." in outcome.err
 
 
+def test_what_is_stored_is_said_also_where_embedding_fails(
+    ragstone: CommandLine, documents: Path, tmp_path: Path
+) -> None:
+    server = ("--set", "embedding.endpoint=http://127.0.0.1:9", "--set", "embedding.dimension=8")
+    outcome = ragstone("add", str(documents), *server)
+    assert outcome.code == errors.ModelUnavailable.exit_code
+    assert outcome.out.startswith("2 added (")
+    assert "All text is stored and searchable by its words" in outcome.err
+    as_json = ragstone("add", str(documents), *server, "--json")
+    assert (as_json.json["counts"], as_json.error["code"]) == ({"unchanged": 2}, "ModelUnavailable")
+    export = tmp_path / "out.jsonl"
+    ragstone("export", str(export), "--quiet")
+    imported = ragstone("import", str(export), *server)
+    assert imported.code == errors.ModelUnavailable.exit_code
+    assert imported.out == f"Imported 2 documents from {export}.\n"
+
+
+def test_a_missing_model_is_told_before_anything_is_read(
+    ragstone: CommandLine, documents: Path, tmp_path: Path
+) -> None:
+    outcome = ragstone("add", str(documents), "--set", f"embedding.path={tmp_path / 'none.onnx'}")
+    assert (outcome.code, outcome.out) == (errors.ModelMissing.exit_code, "")
+    assert ragstone("list", "--json").json["documents"] == []
+
+
+@pytest.mark.skipif(sys.platform == "win32" or os.geteuid() == 0, reason="permissions")
+@pytest.mark.parametrize("command", [("status",), ("doctor",), ("verify",)])
+def test_a_data_folder_behind_a_locked_one(
+    ragstone: CommandLine, environ: dict[str, str], tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    locked = tmp_path / "locked"
+    locked.mkdir(mode=0)
+    environ["RAGSTONE_DATA"] = str(locked / "data")
+    outcome = ragstone(*command)
+    assert outcome.code in (1, errors.StoreError.exit_code)
+    assert "cannot be read: Permission denied" in outcome.out + outcome.err
+    assert "defect" not in outcome.err
+
+
 def test_status_of_an_unknown_collection(filled: CommandLine) -> None:
     outcome = filled("status", "-c", "nope", "--json")
     assert outcome.code == 3
@@ -180,7 +221,7 @@ def test_list_and_filters(filled: CommandLine, stored: Path) -> None:
     result = held(filled("list", "--json"), records.ListRecord)
     assert {Path(d["uri"]).name for d in result["documents"]} == {"filter.md", "boiler.txt"}
     rows = [line.split("\t") for line in filled("list").out.splitlines()]
-    assert [len(row) for row in rows] == [7, 7]
+    assert [(len(row), row[-1]) for row in rows] == [(8, "default")] * 2
 
     def names(*options: str) -> set[str]:
         return {Path(d["uri"]).name for d in filled("list", "--json", *options).json["documents"]}
@@ -193,7 +234,18 @@ def test_list_and_filters(filled: CommandLine, stored: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", [("list",), ("status",), ("search", "anything"), ("ask", "anything?"), ("show", "x")]
+    "command",
+    [
+        ("list",),
+        ("status",),
+        ("search", "anything"),
+        ("ask", "anything?"),
+        ("show", "x"),
+        ("verify",),
+        ("rebuild",),
+        ("sync",),
+        ("remove", "x"),
+    ],
 )
 def test_reading_where_there_is_no_data(
     ragstone: CommandLine, environ: dict[str, str], command: tuple[str, ...]
@@ -316,6 +368,26 @@ def test_collections_are_apart(ragstone: CommandLine, documents: Path) -> None:
     assert names == {"german", "english"}
 
 
+def test_show_finds_a_document_in_whatever_collection(ragstone: CommandLine, documents: Path) -> None:
+    ragstone("add", str(documents / "filter.md"), "-c", "one", "--no-embed")
+    ragstone("add", str(documents), "-c", "two", "--no-embed")
+    assert ragstone("show", "boiler.txt", "--json").json["document"]["collection"] == "two"
+    several = ragstone("show", "filter.md")
+    assert several.code == EXIT_NOT_FOUND
+    assert "one, two" in several.err
+    assert ragstone("show", "filter.md", "-c", "one").code == 0
+    assert ragstone("show", "nothing.txt").code == EXIT_NOT_FOUND
+
+
+def test_remove_says_what_sync_brings_back(ragstone: CommandLine, documents: Path) -> None:
+    ragstone("add", str(documents), "--no-embed")
+    (documents / "boiler.txt").unlink()
+    assert "brings back" not in ragstone("remove", str(documents / "boiler.txt")).err
+    assert f"follows {documents} and brings back" in ragstone("remove", str(documents / "filter.md")).err
+    assert ragstone("sync", "--no-embed", "--json").json["counts"] == {"added": 1}
+    assert "brings back" not in ragstone("remove", str(documents)).err
+
+
 def test_status_verify_rebuild(filled: CommandLine) -> None:
     status = held(filled("status", "--json"), records.StatusRecord)
     assert status["collections"][0]["documents"] == 2
@@ -330,7 +402,8 @@ def test_status_verify_rebuild(filled: CommandLine) -> None:
 def test_export_and_import(filled: CommandLine, tmp_path: Path) -> None:
     target = tmp_path / "out.jsonl"
     assert held(filled("export", str(target), "--json"), records.TransferRecord)["documents"] == 2
-    assert filled("export", str(target)).code == 2
+    assert filled("export", str(target)).code == filled("export", "-").code == 2
+    assert not Path("-").exists()
     assert filled("export", str(target), "--force").code == 0
     before = filled("list", "--json").json["documents"]
     filled("remove", "--all", "-c", "default")

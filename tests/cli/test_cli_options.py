@@ -98,6 +98,9 @@ def test_missing_settings_file(ragstone: CommandLine) -> None:
     outcome = ragstone("config", "show", "--config", "nowhere.toml")
     assert outcome.code == errors.NotFound.exit_code
     assert "nowhere.toml" in outcome.err
+    Path("wrong.toml").write_text("[search]\nk = 'many'\n", encoding="utf-8")
+    wrong = ragstone("config", "show", "--config", "wrong.toml").err
+    assert wrong.startswith("error: wrong.toml: search.k must be a whole number")
 
 
 def test_config_init_writes_a_file_that_changes_nothing(ragstone: CommandLine) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import sys
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
@@ -100,6 +101,21 @@ def test_table_on_terminals_of_any_width(monkeypatch: pytest.MonkeyPatch, column
     assert max(map(len, shown.splitlines())) <= int(columns)
 
 
+def test_a_table_that_does_not_fit_becomes_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    columns = [Column("Document", wrap=True), Column("Language"), Column("Characters", "right"), Column("Chunks")]
+    rows = [("a/very/long/path.md", "de", "4711", "12"), ("b.md", "", "8", "1")]
+    for width, fits in (("60", True), ("30", False)):
+        stream = FakeTerminal()
+        monkeypatch.setattr(sys, "stdout", stream)
+        monkeypatch.setenv("COLUMNS", width)
+        Terminal({}, json=False, quiet=False, no_color=True).table(columns, rows)
+        lines = [line.rstrip() for line in stream.text().splitlines()]
+        assert ("  Characters: 4711" in lines) is not fits
+        assert "…" not in stream.text()
+    first = ["a/very/long/path.md", "  Language: de", "  Characters: 4711", "  Chunks: 12"]
+    assert lines == [*first, "b.md", "  Characters: 8", "  Chunks: 1"]
+
+
 def test_quiet_and_json_silence_notes_but_not_errors(capsys: pytest.CaptureFixture[str]) -> None:
     for quiet, as_json in ((True, False), (False, True)):
         terminal = Terminal({}, json=as_json, quiet=quiet, no_color=False)
@@ -135,6 +151,39 @@ def test_progress_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     shown = stream.text()
     assert "Reading" in shown
     assert "]0;evil\x07" not in shown
+
+
+def test_failures_are_named_once_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The table at the end names them; where it does not come, the progress does."""
+    for breaks_off in (False, True):
+        stream = FakeTerminal()
+        monkeypatch.setattr(sys, "stderr", stream)
+        monkeypatch.setattr(sys, "stdout", FakeTerminal())
+        with suppress(KeyboardInterrupt), ProgressDisplay(Terminal({}, json=False, quiet=False, no_color=True)) as show:
+            show(Progress("store", 1, 2, "/x/a.md", "failed"))
+            if breaks_off:
+                raise KeyboardInterrupt
+        assert "1 failed" in stream.text()
+        assert ("failed: /x/a.md" in stream.text()) is breaks_off
+
+
+def test_a_stage_that_begins_anew_forgets_its_rate(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 100.0
+    monkeypatch.setattr("ragstone.cli.progress.time.monotonic", lambda: now)
+    with ProgressDisplay(Terminal({}, json=False, quiet=False, no_color=False)) as progress:
+        progress(Progress("verify", 1, 9))
+        now = 200.0
+        progress(Progress("verify", 9, 9))
+        now = 300.0
+        progress(Progress("verify", 1, 9))
+        now = 304.0
+        progress(Progress("verify", 8, 9))
+    assert capsys.readouterr().err.splitlines() == [
+        "Checking: 9 of 9 checks, 0.1 checks/s",
+        "Checking: 8 of 9 checks, 2.0 checks/s, 0.5 s left",
+    ]
 
 
 def test_progress_is_silent_with_quiet(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

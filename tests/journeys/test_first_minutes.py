@@ -137,9 +137,11 @@ def test_watch_follows_until_it_is_stopped(documents: Path, tmp_path: Path, sent
         second = json.loads(process.stdout.readline())
         assert [Path(f["uri"]).name for f in second["files"]] == ["later.txt"]
         assert mismatches(second, records.IngestRecord) == []
+        (documents / ".hidden").write_text("Nothing to tell.\n")
+        time.sleep(2.5)
         process.send_signal(sent)
-        _, err = process.communicate(timeout=30)
-    assert process.returncode == 0
+        out, err = process.communicate(timeout=30)
+    assert (process.returncode, out) == (0, "")
     assert "Traceback" not in err
 
 

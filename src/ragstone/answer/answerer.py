@@ -116,7 +116,7 @@ class Answerer:
                     yield AnswerEvent("token", piece)
             name = llm.name
         except (ModelError, DeadlineExceeded) as error:
-            run.notes.append(f"the model failed ({error.code}: {error.message}); the answer is extractive")
+            run.notes.append(f"the model failed ({error.code}), so the answer is extractive: {error}")
             return None
         finally:
             run.timings["generate"] = (time.perf_counter() - started) * 1000.0

@@ -16,7 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal
 
-from ..errors import RagstoneError
+from ..errors import NotFound, RagstoneError
 from .records import SCHEMA_VERSION, DoctorRecord
 from .session import Session, command, commands
 from .terminal import Column, plural, size
@@ -120,9 +120,9 @@ def _memory() -> Check:
 
 
 def _folder(folder: Path) -> Check:
-    existing = next((p for p in (folder, *folder.parents) if p.exists()), folder)
-    if existing == folder and not folder.is_dir():
-        return Check("data folder", "failed", f"{folder} is not a folder", "Choose another with --data.")
+    existing = _nearest(folder)
+    if not existing.is_dir():
+        return Check("data folder", "failed", f"{existing} is not a folder", "Choose another with --data.")
     if not os.access(existing, os.W_OK | os.X_OK):
         return Check("data folder", "failed", f"{existing} cannot be written", "Choose another with --data.")
     if sys.platform != "win32" and existing == folder and folder.stat().st_mode & 0o077:
@@ -130,9 +130,13 @@ def _folder(folder: Path) -> Check:
     return Check("data folder", "ok", f"{folder}" if existing == folder else f"{folder} (will be made)")
 
 
+def _nearest(folder: Path) -> Path:
+    """The folder, or what there is above it; what may not be looked at counts as not there."""
+    return next(p for p in (folder, *folder.absolute().parents) if os.path.exists(p))  # noqa: PTH110 - never raises
+
+
 def _disk(folder: Path) -> Check:
-    existing = next(p for p in (folder, *folder.absolute().parents) if p.exists())
-    free = shutil.disk_usage(existing).free
+    free = shutil.disk_usage(_nearest(folder)).free
     if free < LOW_DISK:
         return Check("disk", "note", f"{size(free)} free", "Make room, or choose another disk with --data.")
     return Check("disk", "ok", f"{size(free)} free")
@@ -146,10 +150,11 @@ def _attempt(name: str, check: Callable[[], Check]) -> Check:
 
 
 def _documents(session: Session) -> Check:
-    if not session.settings.data.folder.is_dir():
+    try:
+        with session.open(read_only=True) as kb:
+            collections = kb.collections()
+    except NotFound:
         return Check("documents", "note", "none yet", "ragstone add PATH")
-    with session.open(read_only=True) as kb:
-        collections = kb.collections()
     total = sum(c.documents for c in collections)
     waiting = sum(c.waiting for c in collections)
     detail = f"{plural(total, 'document')} in {plural(len(collections), 'collection')}"

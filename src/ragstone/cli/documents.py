@@ -8,11 +8,13 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
-from ..errors import InputError, NotFound, ReadError
+from ..errors import InputError, ModelError, NotFound, ReadError
+from ..ingest.names import path_of
 from ..types import Document, FileState, Filter, IngestReport, MetadataValue
 from .records import (
     SCHEMA_VERSION,
@@ -113,8 +115,7 @@ def add(
                 "Check the path; hidden files and what ingest.exclude names are left out.",
             )
         _name_files(session, report, verbose=verbose)
-        embedded = _embed(session, kb, embed)
-    _report(session, report, embedded)
+        _embed_and_report(session, kb, report, embed, session.collection)
     return _outcome(report, strict=strict)
 
 
@@ -124,14 +125,14 @@ def sync(session: Session, embed: Embed = None, verbose: Verbose = False, strict
 
     New and changed files are read, vanished ones removed. Without --collection, all collections.
     """
-    with session.open() as kb:
+    collection = session.one_or_all
+    with session.open_existing() as kb:
         session.safe = STORED_IS_SAFE
         with session.progress() as progress:
-            report = kb.sync(collection=session.one_or_all, progress=progress)
-        _name_files(session, report, verbose=verbose)
-        embedded = _embed(session, kb, embed)
+            report = kb.sync(collection=collection, progress=progress)
         followed = any(kb.status()["roots"].values())
-    _report(session, report, embedded, everything=True)
+        _name_files(session, report, verbose=verbose)
+        _embed_and_report(session, kb, report, embed, collection)
     if not followed:
         session.terminal.note("No folder is followed. `ragstone add FOLDER` reads one and remembers it.")
     return _outcome(report, strict=strict)
@@ -153,13 +154,14 @@ def watch(
             reports = kb.watch(paths, collection=session.collection, progress=progress, stop=stop)
             first = next(reports)
         _name_files(session, first, verbose=False)
-        _report(session, first, 0)
+        _report(session, first, 0, session.collection)
         session.terminal.note("Watching. Stop with Ctrl-C.")
         try:
             for report in reports:
-                _name_files(session, report, verbose=True)
-                _report(session, report, 0)
-                sys.stdout.flush()
+                if report.files:
+                    _name_files(session, report, verbose=True)
+                    _report(session, report, 0, session.collection)
+                    sys.stdout.flush()
         except KeyboardInterrupt:  # the way to end it that the note above names
             session.terminal.note(f"Stopped. {session.safe}")
     return 0
@@ -178,7 +180,7 @@ def list_(
     """List documents.
 
     On a terminal a table; elsewhere one line for each document with tabs between: uri, title, type, language,
-    characters, chunks, modification time.
+    characters, chunks, modification time, collection.
     """
     with session.open(read_only=True) as kb:
         names = session.collections or [c.name for c in kb.collections()]
@@ -201,9 +203,10 @@ def list_(
         Column("Characters", "right"),
         Column("Chunks", "right", optional=True),
         Column("Modified", optional=True),
+        Column("Collection", optional=len({d.collection for d in documents}) < 2),
     ]
     rows = [
-        (d.uri, d.title, d.media_type, d.language, str(d.characters), str(d.chunks), _moment(d.modified))
+        (d.uri, d.title, d.media_type, d.language, str(d.characters), str(d.chunks), _moment(d.modified), d.collection)
         for d in documents
     ]
     if rows:
@@ -223,13 +226,13 @@ def show(
 ) -> int:
     """Show a document, a page or a span of it.
 
-    Offsets are those that citations and hits carry.
+    Offsets are those that citations and hits carry. Without --collection, it may lie in any.
     """
     if sum((page is not None, span is not None, text)) > 1:
         raise InputError("--page, --span and --text exclude each other.")
     with session.open(read_only=True) as kb:
-        document = kb.document(existing(uri), session.collection)
-        whole = kb.text(document.uri, session.collection)
+        document = _find(kb, existing(uri), session.one_or_all)
+        whole = kb.text(document.uri, document.collection)
     start, end = 0, len(whole)
     if page is not None:
         start, end = _page(document, page)
@@ -270,12 +273,13 @@ def remove(
         raise InputError("name documents, or a collection and --all.", "`ragstone list` shows what is there.")
     if all_ and not session.common.collection:
         raise InputError("--all needs the name of the collection.", "Give --collection NAME.")
-    with session.open() as kb:
+    with session.open_existing() as kb:
         if all_:
             removed = [d.uri for d in kb.documents(session.collection)]
             kb.drop_collection(session.collection)
         else:
             removed = kb.remove([*map(existing, patterns or ())], collection=session.collection)
+        followed = [] if all_ else kb.store.roots(session.collection)
     if session.terminal.as_json:
         record: RemoveRecord = {
             "schema_version": SCHEMA_VERSION,
@@ -287,6 +291,11 @@ def remove(
     for name in removed:
         session.terminal.line(flat(name))
     session.terminal.note(f"Removed {plural(len(removed), 'document')} from {session.collection}.")
+    for root in followed:
+        if any(uri.startswith(root.rstrip("/") + "/") and Path(path_of(uri)).exists() for uri in removed):
+            session.terminal.note(
+                f"`ragstone sync` follows {root} and brings back what is still there; ingest.exclude keeps it out."
+            )
     return 0
 
 
@@ -342,15 +351,24 @@ def _posix(option: str, text: str | None) -> float | None:
     return moment.timestamp()
 
 
-def _embed(session: Session, kb: KnowledgeBase, wanted: bool | None) -> int:
-    if not (session.settings.embedding.background if wanted is None else wanted):
-        return 0
-    session.safe = (
-        "All text is stored and searchable by its words; the vectors that are missing follow with the next "
-        "`ragstone sync` or `ragstone add`."
-    )
-    with session.progress() as progress:
-        return kb.embed_pending(collection=session.one_or_all, progress=progress)
+def _embed_and_report(
+    session: Session, kb: KnowledgeBase, report: IngestReport, wanted: bool | None, collection: str | None
+) -> None:
+    """Reports what is stored also where the model then fails."""
+    embedded = 0
+    try:
+        if session.settings.embedding.background if wanted is None else wanted:
+            session.safe = (
+                "All text is stored and searchable by its words; the vectors that are missing follow with the next "
+                "`ragstone sync` or `ragstone add`."
+            )
+            with session.progress() as progress:
+                embedded = kb.embed_pending(collection=session.one_or_all, progress=progress)
+    except ModelError:
+        _report(session, report, 0, collection)
+        session.terminal.note(session.safe)
+        raise
+    _report(session, report, embedded, collection)
 
 
 def _name_files(session: Session, report: IngestReport, *, verbose: bool) -> None:
@@ -363,12 +381,10 @@ def _name_files(session: Session, report: IngestReport, *, verbose: bool) -> Non
         sys.stdout.flush()
 
 
-def _report(session: Session, report: IngestReport, embedded: int, *, everything: bool = False) -> None:
+def _report(session: Session, report: IngestReport, embedded: int, collection: str | None) -> None:
     terminal = session.terminal
     if terminal.as_json:
-        record: IngestRecord = ingest_record(
-            report, session.one_or_all if everything else session.collection, embedded
-        )
+        record: IngestRecord = ingest_record(report, collection, embedded)
         terminal.json(record)
         return
     counts = [f"{n:,} {state}" for state in get_args(FileState) if (n := report.count(state))]
@@ -384,6 +400,24 @@ def _outcome(report: IngestReport, *, strict: bool) -> int:
     failed = report.count("failed")
     left_out = failed + report.count("skipped")
     return ReadError.exit_code if (strict and failed) or (report.files and left_out == len(report.files)) else 0
+
+
+def _find(kb: KnowledgeBase, uri: str, collection: str | None) -> Document:
+    """The document in `collection`, or, with None, in whichever collection it is. Raises NotFound."""
+    names = kb.store.collections() if collection is None else [collection]
+    found: list[Document] = []
+    refused: list[str] = []
+    for name in names:
+        try:
+            found.append(kb.document(uri, name))
+        except NotFound as error:
+            refused.append(error.message)
+    if not found:
+        raise NotFound(" ".join(refused) or "there are no documents yet.", "`ragstone list` shows what is there.")
+    if len(found) > 1:
+        where = ", ".join(document.collection for document in found)
+        raise NotFound(f"{uri} is in several collections: {where}.", "Name one with --collection.")
+    return found[0]
 
 
 def _page(document: Document, number: int) -> tuple[int, int]:

@@ -31,15 +31,17 @@ _UNITS = {"embed": "chunk", "index": "chunk", "rebuild": "chunk", "verify": "che
 
 
 class ProgressDisplay(AbstractContextManager["ProgressDisplay"]):
-    """A ProgressCallback. Failures of single files are written as they happen, since a long run that fails on
-    every file should be seen at once. May be called from several threads."""
+    """A ProgressCallback. Failures of single files are told as they happen, since a long run that fails on every
+    file should be seen at once: by name, or by number where their names follow on the same terminal (from here if
+    the work breaks off). A stage whose count does not grow began anew. May be called from several threads."""
 
     def __init__(self, terminal: Terminal) -> None:
         self._terminal = terminal
         self._exit = ExitStack()
         self._bars: Bars | None = None
         self._tasks: dict[str, Any] = {}
-        self._started: dict[str, float] = {}
+        self._begun: dict[str, tuple[float, int]] = {}  # by stage: when, and how far it came
+        self._failed: list[str] = []
         self._next_line = time.monotonic() + LINE_EVERY
 
     def __enter__(self) -> ProgressDisplay:
@@ -47,29 +49,45 @@ class ProgressDisplay(AbstractContextManager["ProgressDisplay"]):
             self._bars = self._exit.enter_context(_bars(no_color=not self._terminal.color_err))
         return self
 
-    def __exit__(self, *exc: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._exit.close()
         self._bars = None
+        if kind is not None and self._names_follow:
+            for name in self._failed:
+                self._line(f"failed: {name}")
 
     def __call__(self, step: Progress) -> None:
         if step.state == "failed" and not self._terminal.as_json:
-            self._line(f"failed: {step.item}")
+            self._failed.append(step.item)
+            if not self._names_follow:
+                self._line(f"failed: {step.item}")
+        now = time.monotonic()
+        started, done = self._begun.get(step.stage, (now, -1))
+        anew = step.done <= done
+        if anew:
+            started, self._next_line = now, now + LINE_EVERY
+        self._begun[step.stage] = (started, step.done)
         if self._bars is not None:
-            self._draw(self._bars, step)
-        elif not self._terminal.quiet and not self._terminal.as_json:
-            now = time.monotonic()
-            started = self._started.setdefault(step.stage, now)
-            if now >= self._next_line:
-                self._next_line = now + LINE_EVERY
-                self._line(_sentence(step, now - started))
+            self._draw(self._bars, step, anew=anew)
+        elif now >= self._next_line and not self._terminal.quiet and not self._terminal.as_json:
+            self._next_line = now + LINE_EVERY
+            self._line(_sentence(step, now - started))
 
-    def _draw(self, bars: Bars, step: Progress) -> None:
+    @property
+    def _names_follow(self) -> bool:
+        return self._terminal.err_is_terminal and self._terminal.out_is_terminal
+
+    def _draw(self, bars: Bars, step: Progress, *, anew: bool) -> None:
         task = self._tasks.get(step.stage)
         if task is None:
             task = self._tasks[step.stage] = bars.add_task(
                 _LABELS[step.stage], total=step.total, unit=_UNITS.get(step.stage, "file"), item=""
             )
-        bars.update(task, completed=step.done, total=step.total, item=_item(step))
+        if anew:
+            bars.reset(task)
+        failed = f"{len(self._failed):,} failed" if self._failed else ""
+        item = "  ".join(filter(None, (failed, _item(step))))
+        bars.update(task, completed=step.done, total=step.total, item=item)
 
     def _line(self, text: str) -> None:
         if self._bars is not None:

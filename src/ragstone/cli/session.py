@@ -110,6 +110,13 @@ class Session:
         """The knowledge base, a context manager. Commands embed where they say so, hence not in the background."""
         return self._open(self.settings, read_only=read_only, background=background)
 
+    def open_existing(self) -> KnowledgeBase:
+        """The same for a command that changes only what is there, and makes no data folder. Raises NotFound."""
+        from ..storage.connect import require_data
+
+        require_data(self.settings.data.folder)
+        return self.open()
+
     def open_at(self, folder: Path) -> KnowledgeBase:
         """A knowledge base in another folder, with the same settings."""
         return self._open(at(folder, self.settings))

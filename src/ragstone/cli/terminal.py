@@ -23,6 +23,10 @@ Align = Literal["left", "right"]
 
 WIDE = 110
 """Characters of a terminal that has room for every column."""
+NARROWEST = 12
+"""Characters at which a column of wrapped cells can still be read."""
+BETWEEN = 3
+"""Characters between two columns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +69,8 @@ class Terminal:
             print(text)
 
     def table(self, columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> None:
-        """A table on a terminal; tab-separated lines without a heading elsewhere."""
+        """A table on a terminal, or blocks of lines where it is too narrow for one; tab-separated lines without a
+        heading elsewhere."""
         if not self.out_is_terminal:
             for row in rows:
                 print("\t".join(flat(cell) for cell in row))
@@ -76,6 +81,10 @@ class Terminal:
 
         console = self.console()
         shown = [i for i, column in enumerate(columns) if console.width >= WIDE or not column.optional]
+        cells = [[flat(row[i]) for i in shown] for row in rows]
+        if _least_width([columns[i] for i in shown], cells, console.width) > console.width:
+            self._blocks([columns[i].title for i in shown], cells)
+            return
         grid = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
         for column in (columns[i] for i in shown):
             grid.add_column(
@@ -83,11 +92,19 @@ class Terminal:
                 justify=column.align,
                 overflow="fold" if column.wrap else "ellipsis",
                 no_wrap=not column.wrap,
-                min_width=min(column.least, console.width // 3) if column.least else None,
+                min_width=_least(column, console.width) if column.least else None,
             )
-        for row in rows:
-            grid.add_row(*(Text(flat(row[i])) for i in shown))
+        for row in cells:
+            grid.add_row(*map(Text, row))
         console.print(grid)
+
+    def _blocks(self, titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """Each row's first cell, and under it the others that hold something, with their titles."""
+        for first, *others in rows:
+            self.line(first, style="bold")
+            for title, cell in zip(titles[1:], others, strict=True):
+                if cell:
+                    self.line(f"  {title}: {cell}" if title else f"  {cell}")
 
     def console(self) -> Console:
         """rich's console on stdout: for terminals only, since it wraps to a width."""
@@ -122,6 +139,22 @@ class Terminal:
 
     def _paint(self, word: str, code: str) -> str:
         return f"\x1b[{code}m{word}\x1b[0m" if self.color_err else word
+
+
+def _least_width(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int) -> int:
+    """Characters of the narrowest table that shows every title, and every cell whole or wrapped with sense."""
+    from rich.cells import cell_len
+
+    longest = [max(map(cell_len, (column.title, *cells))) for column, *cells in zip(columns, *rows, strict=True)]
+    needed = [
+        max(cell_len(column.title), min(_least(column, width), most)) if column.wrap else most
+        for column, most in zip(columns, longest, strict=True)
+    ]
+    return sum(needed) + BETWEEN * (len(columns) - 1)
+
+
+def _least(column: Column, width: int) -> int:
+    return min(column.least, width // 3) if column.least else NARROWEST
 
 
 def stream_safely(stream: TextIO) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ..errors import InputError, StoreDamaged
+from ..errors import InputError, ModelError, StoreDamaged
 from .records import (
     SCHEMA_VERSION,
     DoneRecord,
@@ -93,7 +93,7 @@ def verify(session: Session) -> int:
     Exit code 5 where they disagree; `ragstone rebuild` mends indexes.
     """
     session.safe = "Checking changes nothing."
-    with session.open() as kb, session.progress() as progress:
+    with session.open_existing() as kb, session.progress() as progress:
         report = kb.verify(progress=progress)
     terminal = session.terminal
     if terminal.as_json:
@@ -123,7 +123,7 @@ def rebuild(session: Session) -> int:
     """
     session.safe = "The documents and the old indexes are untouched; run the same command again."
     started = time.monotonic()
-    with session.open() as kb, session.progress() as progress:
+    with session.open_existing() as kb, session.progress() as progress:
         kb.rebuild(progress=progress)
     seconds = time.monotonic() - started
     if session.terminal.as_json:
@@ -144,6 +144,8 @@ def export_(
 
     Text, positions and metadata as JSON lines, for `ragstone import` elsewhere. Without --collection, all.
     """
+    if str(path) == "-":
+        raise InputError("an export goes to a file, not to stdout.", "Name it: ragstone export documents.jsonl")
     if path.exists() and not force:
         raise InputError(f"{path} exists.", "Choose another name, or --force.")
     session.safe = "The data is untouched; the file is not complete."
@@ -170,9 +172,13 @@ def import_(
         with session.progress() as progress:
             count = kb.import_(path, progress=progress)
         embedded = 0
-        if session.settings.embedding.background if embed is None else embed:
-            with session.progress() as progress:
-                embedded = kb.embed_pending(progress=progress)
+        try:
+            if session.settings.embedding.background if embed is None else embed:
+                with session.progress() as progress:
+                    embedded = kb.embed_pending(progress=progress)
+        except ModelError:
+            _transferred(session, path, count, 0, "Imported")
+            raise
     _transferred(session, path, count, embedded, "Imported")
     return 0
 

@@ -65,6 +65,11 @@ class _Boundaries:
     at: Positions
     tokens: Positions
     keys: NDArray[np.uint64]
+    steps: list[int]  # `tokens` again, for bisection: ten times as quick as on an array
+
+    @classmethod
+    def of(cls, text: str, at: Positions, tokens: Positions, rank: NDArray[np.uint64]) -> _Boundaries:
+        return cls(at, tokens, _keys(text, at, rank), tokens.tolist())
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +100,7 @@ def chunk(doc: ParsedDocument, *, max_tokens: int = MAX_TOKENS) -> list[ChunkSpa
     at, rank = _coarse(text, doc.headings)
     tokens = _measure(text, np.append(at, len(text)))
     whole = _Piece(0, len(text), 0, int(tokens[-1]))
-    pieces = _split(whole, _Boundaries(at, tokens[:-1], _keys(text, at, rank)), limit)
+    pieces = _split(whole, _Boundaries.of(text, at, tokens[:-1], rank), limit)
     pieces = _cut(text, pieces, limit * _LARGE, lambda p: _uniform(_line_starts(text, p)))
     pieces = _cut(text, pieces, limit * _LARGE, lambda p: _uniform(_word_starts(text, p)))
     pieces = _cut(text, pieces, limit, lambda p: _fine(text, p))
@@ -112,7 +117,7 @@ def _cut(text: str, pieces: list[_Piece], limit: int, find: Callable[[_Piece], _
     found = [find(p) for p in large]
     # Measured and hashed together: a text has many pieces, and most have few places.
     at, rank = np.concatenate([at for at, _ in found]), np.concatenate([rank for _, rank in found])
-    bounds = _Boundaries(at, _measure(text, at), _keys(text, at, rank))
+    bounds = _Boundaries.of(text, at, _measure(text, at), rank)
     parts = iter([_split(p, bounds, limit) for p in large])
     return [part for p in pieces for part in (next(parts) if p.last - p.first > limit else (p,))]
 
@@ -127,13 +132,13 @@ def _split(whole: _Piece, bounds: _Boundaries, limit: int) -> list[_Piece]:
         if piece.last - piece.first <= limit:
             done.append(piece)
             continue
-        low = int(np.searchsorted(bounds.tokens, piece.first + margin, "left"))
-        high = int(np.searchsorted(bounds.tokens, piece.last - margin, "right"))
+        low = bisect_left(bounds.steps, piece.first + margin)
+        high = bisect_right(bounds.steps, piece.last - margin)
         if low >= high:
             done.append(piece)
             continue
         best = _best(bounds, low, high, piece)
-        at, tokens = int(bounds.at[best]), int(bounds.tokens[best])
+        at, tokens = int(bounds.at[best]), bounds.steps[best]
         stack.append(_Piece(at, piece.end, tokens, piece.last, piece.depth + 1))
         stack.append(_Piece(piece.start, at, piece.first, tokens, piece.depth + 1))
     return done
@@ -142,7 +147,7 @@ def _split(whole: _Piece, bounds: _Boundaries, limit: int) -> list[_Piece]:
 def _best(bounds: _Boundaries, low: int, high: int, piece: _Piece) -> int:
     middle = (piece.first + piece.last) // 2
     if piece.depth > _DEPTH:
-        return min(max(int(np.searchsorted(bounds.tokens, middle)), low), high - 1)
+        return min(max(bisect_left(bounds.steps, middle), low), high - 1)
     keys = bounds.keys[low:high]
     best = low + int(keys.argmax())
     if piece.depth > 4:

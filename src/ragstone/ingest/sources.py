@@ -93,6 +93,7 @@ def _expand(path: str) -> list[str]:
         matching = sorted(glob.glob(path, recursive=True))
         if matching:
             return [resolved(match) for match in matching]
+        raise NotFound(f"nothing matches {uri_of(path)}.", "Check the spelling; ** crosses folders.")
     raise NotFound(f"{uri_of(path)} does not exist.", "Check the spelling; put quotes around a pattern.")
 
 

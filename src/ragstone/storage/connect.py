@@ -208,5 +208,16 @@ def closed(folder: Path) -> StoreError:
     return StoreError(f"the data folder {folder} was closed.", "Open the store again.")
 
 
-def missing(folder: Path) -> NotFound:
-    return NotFound(f"there is no data folder at {folder}.", "Add documents first, or choose another with --data.")
+def require_data(folder: Path) -> None:
+    """Raises NotFound where nothing was stored yet, StoreError where that cannot be told."""
+    try:
+        (folder / DATABASE).stat()
+    except (FileNotFoundError, NotADirectoryError):
+        raise NotFound(
+            f"there is no data folder at {folder}.", "Add documents first, or choose another with --data."
+        ) from None
+    except OSError as error:
+        raise StoreError(
+            f"the data folder {folder} cannot be read: {error.strerror}.",
+            "Check its owner and permissions, or choose another with --data.",
+        ) from error

@@ -25,7 +25,7 @@ from ..text.analysis import ANALYSIS_VERSION
 from ..types import Change, Chunk, Document, Filter, PreparedDocument, Terms
 from . import rows, writes
 from .checks import problems
-from .connect import DATABASE, ReaderPool, connect_reader, connect_writer, fetch, mapped, missing, prepare_folder
+from .connect import ReaderPool, connect_reader, connect_writer, fetch, mapped, prepare_folder, require_data
 from .migrations import migrate, newest, queries, require_current, version
 from .selection import selected_documents
 from .writer import POLL_SECONDS, Work, Writer, lock_gate, open_gate
@@ -56,8 +56,7 @@ class SqliteStore(Store):
         self._version_connection: apsw.Connection | None = None
         self._selections: OrderedDict[tuple[int, str], tuple[int, Ids]] = OrderedDict()
         if read_only:
-            if not (self._folder / DATABASE).exists():
-                raise missing(self._folder)
+            require_data(self._folder)
         else:
             prepare_folder(self._folder)
             self._initialise(busy_timeout)

@@ -32,6 +32,8 @@ _ORDINAL_NOUNS: Final = (
 )
 ABBREVIATIONS: Final = frozenset(_ABBREVIATIONS.split())
 _AFTER_ORDINAL: Final = frozenset(_ORDINAL_NOUNS.split())
+_PLAIN_WORD: Final = 5
+_LONG_ABBREVIATIONS: Final = tuple(a for a in ABBREVIATIONS if len(a) >= _PLAIN_WORD)
 _STARTERS: Final = STOP_WORDS["de"] | STOP_WORDS["en"]
 _FINAL_WORDS: Final = frozenset(("etc", "usw"))
 
@@ -42,7 +44,7 @@ def sentence_spans(text: str) -> list[tuple[int, int]]:
     spans: list[tuple[int, int]] = []
     start = 0
     for match in _ENDS.finditer(text):
-        if _is_end(text, start, match):
+        if _is_plain_end(text, *match.span()) or _is_end(text, start, match):
             _append(spans, text, start, match.end())
             start = match.end()
     _append(spans, text, start, len(text))
@@ -55,6 +57,18 @@ def _append(spans: list[tuple[int, int]], text: str, start: int, end: int) -> No
     if visible:
         first = start + len(part) - len(visible)
         spans.append((first, first + len(visible.rstrip())))
+
+
+def _is_plain_end(text: str, start: int, end: int) -> bool:
+    """The usual case, told in less time: a long word, one mark, a space and a capital letter."""
+    before = text[start - _PLAIN_WORD : start] if start >= _PLAIN_WORD else ""
+    return (
+        end - start == 1
+        and before.isalpha()
+        and text[end : end + 1] == " "
+        and text[end + 1 : end + 2].isupper()
+        and not text[max(0, start - 20) : start].lower().endswith(_LONG_ABBREVIATIONS)
+    )
 
 
 def _is_end(text: str, start: int, match: re.Match[str]) -> bool:

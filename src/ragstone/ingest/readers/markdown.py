@@ -15,13 +15,14 @@ _FRONT_YAML = re.compile(r"\A---[ \t]*\n(.*?\n)(?:---|\.\.\.)[ \t]*(?:\n|\Z)", r
 _FRONT_TOML = re.compile(r"\A\+\+\+[ \t]*\n(.*?\n)\+\+\+[ \t]*(?:\n|\Z)", re.S)
 _KEY = re.compile(r"^([A-Za-z_][\w.-]*)[ \t]*[:=][ \t]*(.*)$")
 # One pass over the lines that matter: fences, ATX headings, setext underlines, HTML comments
-_MARK = re.compile(
-    r"^ {0,3}(?P<fence>`{3,}(?=[^`\n]*$)|~{3,})"
-    r"|^ {0,3}(?P<hashes>#{1,6})(?:[ \t](?P<atx>[^\n]*))?$"
-    r"|^(?P<setext> {0,3}\S[^\n]*)\n {0,3}(?P<rule>=+|-{2,})[ \t]*$"
-    r"|(?P<comment><!--)",
-    re.M,
-)
+_FENCE = r"^ {0,3}(?P<fence>`{3,}(?=[^`\n]*$)|~{3,})"
+_ATX = r"^ {0,3}(?P<hashes>#{1,6})(?:[ \t](?P<atx>[^\n]*))?$"
+_SETEXT = r"^(?P<setext> {0,3}\S[^\n]*)\n {0,3}(?P<rule>=+|-{2,})[ \t]*$"
+_COMMENT = r"(?P<comment><!--)"
+_MARK = re.compile(f"{_FENCE}|{_ATX}|{_SETEXT}|{_COMMENT}", re.M)
+# Most texts have no underlines, and to try them costs most of the pass.
+_MARK_WITHOUT_SETEXT = re.compile(f"{_FENCE}|{_ATX}|{_COMMENT}", re.M)
+_UNDERLINE = re.compile(r"^ {0,3}(?:=+|-{2,})[ \t]*$", re.M)
 _CLOSING = re.compile(r"(?:^|(?<=[ \t]))#+$")
 _PLAIN_LINE = re.compile(r" {0,3}(?:[>|#]|[-*+][ \t]|\d{1,9}[.)][ \t]|`{3}|~{3})")
 _LONG_TITLE = 1_000  # characters of a heading that count
@@ -65,7 +66,8 @@ def markdown_headings(text: str) -> tuple[Heading, ...]:
     headings = []
     position = 0
     comments = True
-    while match := _MARK.search(text, position):
+    mark = _MARK if _UNDERLINE.search(text) else _MARK_WITHOUT_SETEXT
+    while match := mark.search(text, position):
         position = match.end()
         if fence := match["fence"]:
             close = re.compile(rf"^ {{0,3}}{re.escape(fence[0])}{{{len(fence)},}}[ \t]*$", re.M).search(text, position)
