@@ -67,7 +67,7 @@ _SYSCALLS = {"x86_64": (0xC000003E, _X86_64), "aarch64": (0xC00000B7, _AARCH64)}
 _WRITE_FLAGS = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _REFUSED_EVENTS = (
     *("socket.", "subprocess.", "os.exec", "os.posix_spawn", "os.spawn", "os.system", "os.fork", "os.kill", "pty."),
-    *("os.startfile", "sqlite3.", "ftplib.", "smtplib.", "urllib.Request", "os.putenv", "os.unsetenv"),
+    *("os.startfile", "sqlite3.", "ftplib.", "smtplib.", "urllib.Request"),
 )
 _PATH_EVENTS = frozenset(
     (

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pypdfium2
 import pytest
 from pdf_builder import PdfPage, lines, pdf
 
+import ragstone
 from ragstone.errors import NoTextLayer
 from ragstone.ingest.limits import ReadLimits
 from ragstone.ingest.readers import ocr
@@ -39,17 +42,14 @@ def test_umlauts_are_read_whichever_way_the_page_lies(turned: int) -> None:
 
 
 @pytest.mark.slow
-def test_pictures_are_read() -> None:
+def test_pictures_are_read_in_a_confined_worker(tmp_path: Path) -> None:
+    """The libraries of recognition set variables of the environment, which a worker must let them."""
     pytest.importorskip("rapidocr")
-    import io
-
-    from PIL import Image
-
     page = PdfPage(lines(30, 150, LINES, 16, 24), width=400, height=200)
     with pypdfium2.PdfDocument(pdf([page])) as document:
-        picture = document[0].render(scale=3).to_pil()
-    out = io.BytesIO()
-    picture.convert("RGB").save(out, "PNG")
-    assert isinstance(picture, Image.Image)
-    text = ocr.read(Blob("/a/x.png", out.getvalue()), ReadLimits(ocr=True, cpu_seconds=600)).text
-    assert text.split() == " ".join(LINES).split()
+        document[0].render(scale=3).to_pil().convert("RGB").save(tmp_path / "x.png")
+    quiet = {"ingest.ocr": True, "embedding.background": False}
+    with ragstone.open(tmp_path / "data", overrides=quiet) as kb:
+        report = kb.add([tmp_path / "x.png"])
+        assert [file.state for file in report.files] == ["added"], report.files
+        assert kb.text("x.png").split() == " ".join(LINES).split()
