@@ -53,11 +53,6 @@ def bare_run(embedder: OnnxEmbedder, texts: Sequence[str], setting: BareSetting)
         return BareRun(time.perf_counter() - started, time.process_time() - used, sum(map(len, rows)))
 
 
-def best_setting(
-    embedder: OnnxEmbedder, texts: Sequence[str], cores: int, *, batches: Sequence[int] = (1, 8)
-) -> BareSetting:
-    """The fastest of one run per core and one run on all cores, at each batch size; each runs twice, in turns, and
-    its better run counts, because other work on the machine can only slow a run down."""
-    settings = [BareSetting(p, t, b) for p, t in dict.fromkeys([(cores, 1), (1, cores)]) for b in batches]
-    runs = [(bare_run(embedder, texts, setting).seconds, setting) for _ in range(2) for setting in settings]
-    return min(runs, key=lambda run: run[0])[1]
+def settings(cores: int, batches: Sequence[int] = (1, 8)) -> list[BareSetting]:
+    """One run per core and one run on all cores, at each batch size."""
+    return [BareSetting(p, t, b) for p, t in dict.fromkeys([(cores, 1), (1, cores)]) for b in batches]

@@ -56,8 +56,8 @@ class Death:
                 )
             if number in (signal.SIGABRT, signal.SIGSEGV):  # what native code does when an allocation fails
                 return ReaderCrashed(
-                    f"The reader ended abruptly: it needed more than {limits.memory_bytes >> 20} MiB, or the file is "
-                    "damaged.",
+                    f"The reader ended abruptly ({signal.Signals(number).name}): it needed more than "
+                    f"{limits.memory_bytes >> 20} MiB, or the file is damaged.",
                     "Split the file, or raise ingest.memory_bytes.",
                 )
             how = f"was ended by {signal.Signals(number).name}"

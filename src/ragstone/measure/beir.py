@@ -45,9 +45,14 @@ def records(path: Path) -> Iterator[Record]:
             text = item["text"]
         except (ValueError, KeyError, TypeError) as error:
             raise DamagedFile(
-                f"{path}, line {number}: {error!r}.", "Each line is an object with id and text."
+                f"{path}, line {number} is not a record: {wrong(error)}.", "Each line is an object with id and text."
             ) from error
         yield Record(str(identity), str(item.get("title") or ""), str(text or ""))
+
+
+def wrong(error: Exception) -> str:
+    """What a reader of JSON lines found, in words."""
+    return f"{error} is missing" if isinstance(error, KeyError) else str(error)
 
 
 def judgments(path: Path) -> dict[str, dict[str, int]]:

@@ -15,7 +15,7 @@ from typing import Any, get_args
 from ..errors import DamagedFile, InputError
 from ..knowledge_base import KnowledgeBase
 from ..types import Mode, Progress, ProgressCallback
-from .beir import judgments, lines, locate, records
+from .beir import judgments, lines, locate, records, wrong
 from .machine import machine
 from .metrics import ndcg, percentile, recall, reciprocal_rank
 
@@ -158,6 +158,8 @@ def evaluate_answers(
     latency: list[float] = []
     missed: list[str] = []
     items = list(islice(questions_of(questions), limit))
+    if not items:
+        raise InputError(f"there is no question in {questions}.", "Each line is an object with question and answers.")
     for number, item in enumerate(items, 1):
         gold = item.answers
         started = time.perf_counter()
@@ -201,7 +203,8 @@ def questions_of(path: Path) -> Iterator[Question]:
             asked, answers = str(item["question"]), [str(a) for a in item.get("answers") or []]
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise DamagedFile(
-                f"{path}, line {number}: {error!r}.", "Each line is an object with question and answers."
+                f"{path}, line {number} is not a question: {wrong(error)}.",
+                "Each line is an object with question and answers.",
             ) from error
         # an empty text stands in every span
         yield Question(str(item.get("id") or ""), asked, tuple(a for a in answers if a.strip()))

@@ -373,8 +373,8 @@ class Clock:
 
 def check_query(query: str, k: int) -> None:
     """Raises QueryError."""
-    if not query.strip():
-        raise QueryError("the question is empty.", "Write at least one word.")
+    if not any(map(str.isalnum, query)):
+        raise QueryError("there is no word in the question.", "Write at least one.")
     if len(query.encode("utf-8", "surrogatepass")) > MAX_QUERY_BYTES:
         raise QueryError(f"the question is longer than {MAX_QUERY_BYTES} bytes.", "Shorten it.")
     if not 1 <= k <= MAX_K:
