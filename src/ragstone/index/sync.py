@@ -36,7 +36,7 @@ from .sealing import (
     segments_to_merge,
     trim_log,
 )
-from .vectors import FlatVectorIndex, Quantisation
+from .vectors import FlatVectorIndex, Structure
 
 SEAL_ROWS = 2_000
 """Rows of a tail that are worth a file while the process goes on."""
@@ -82,7 +82,7 @@ class CollectionIndex(CollectionView):
         collection: str,
         spaces: Sequence[Space] = (),
         *,
-        quantisation: Quantisation = "auto",
+        structure: Structure = "auto",
         seal_rows: int = SEAL_ROWS,
         close_rows: int = CLOSE_ROWS,
         writable: bool = True,
@@ -92,7 +92,7 @@ class CollectionIndex(CollectionView):
         self._store = store
         self._collection = collection
         self._spaces = tuple(spaces)
-        self._quantisation = quantisation
+        self._structure = structure
         self._seal_rows = seal_rows
         self._close_rows = close_rows
         self._writable = writable
@@ -263,7 +263,7 @@ class CollectionIndex(CollectionView):
         return _State(lexical, vectors, watermarks, 0, 0), problems
 
     def _new_vectors(self, space: Space) -> FlatVectorIndex:
-        return FlatVectorIndex(space, quantisation=self._quantisation)
+        return FlatVectorIndex(space, structure=self._structure)
 
     def _lexical_of_store(self, step: Callable[[Bm25Index, int, int], None] | None = None) -> Bm25Index:
         index = Bm25Index()
