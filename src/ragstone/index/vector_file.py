@@ -17,7 +17,7 @@ from __future__ import annotations
 import importlib
 import mmap
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -36,7 +36,7 @@ _HEADER = struct.Struct("<8sQQdQQQ")
 _ALIGN = 64
 _LEAD = 256
 _BLOCK = 4096  # rows written at a time: 3 MB at 384 dimensions
-_CODE_BYTES = 1 << 22  # of the codes, written at a time
+_CODE_BYTES = 1 << 22  # of the codes in one piece
 # Training: more rows or rounds did not raise recall measurably (docs/decisions/0004-vector-index.md).
 _TRAINING_ROWS = 8192
 _TRAINING_ROUNDS = 5
@@ -117,12 +117,12 @@ class RowSource(Protocol):
         ...
 
 
-def encode(source: RowSource, dimension: int, lists: int) -> NDArray[np.uint8]:
-    """4-bit codes of the rows, ready for the file, in so many lists (0: without lists). Deterministic in the rows.
-    1.3 s of CPU for 100,000 × 384, 20 s for 1,000,000 in 1,024 lists; needs the memory of the codes twice."""
+def encode(source: RowSource, dimension: int, lists: int) -> list[bytes]:
+    """4-bit codes of the rows, ready for the file in pieces, in so many lists (0: without lists). Deterministic in the
+    rows. 1.3 s of CPU for 100,000 × 384, 22 s for 1,000,000 in 1,024 lists; needs the memory of the codes twice."""
     rows = len(source.ids)
     if dimension % 2 or not rows:
-        return np.empty(0, dtype=np.uint8)
+        return []
     faiss = load_faiss()
     faiss.omp_set_num_threads(1)  # with more they wait for each other where other work fills the cores
     if lists:
@@ -138,7 +138,9 @@ def encode(source: RowSource, dimension: int, lists: int) -> NDArray[np.uint8]:
     index.train(_sample(source, _TRAINING_ROWS, 16))
     for block in _read_all(source):
         index.add(block.astype(np.float32))
-    return np.asarray(faiss.serialize_index(index), dtype=np.uint8)
+    pieces: list[bytes] = []
+    faiss.write_index(index, faiss.PyCallbackIOWriter(pieces.append, _CODE_BYTES))
+    return pieces
 
 
 def _centroids(faiss: Any, source: RowSource, dimension: int, lists: int) -> Any:
@@ -168,7 +170,7 @@ def _read_all(source: RowSource) -> Iterable[Halves]:
 
 
 def write_vectors(
-    path: Path, space: str, dimension: int, source: RowSource, codes: NDArray[np.uint8], lists: int
+    path: Path, space: str, dimension: int, source: RowSource, codes: Sequence[bytes], lists: int
 ) -> bytes:
     """Writes the file so that it is either complete and durable under `path` or not there; returns its checksum.
     The source's ids rise. Raises DiskFull, StoreReadOnly, StoreError."""
@@ -224,7 +226,7 @@ def open_vectors(path: Path, checksum: bytes, space: str, dimension: int) -> Vec
 
 
 def _pieces(
-    space: str, dimension: int, source: RowSource, codes: NDArray[np.uint8], lists: int
+    space: str, dimension: int, source: RowSource, codes: Sequence[bytes], lists: int
 ) -> Iterable[bytes]:
     rows = len(source.ids)
     name = space.encode()
@@ -232,7 +234,7 @@ def _pieces(
     for halves in _read_all(source):
         block = halves.astype(np.float32)
         norm = max(norm, float(np.sqrt(np.einsum("ij,ij->i", block, block).max())))
-    header = _HEADER.pack(LISTED if lists else MAGIC, rows, dimension, norm, len(name), len(codes), lists)
+    header = _HEADER.pack(LISTED if lists else MAGIC, rows, dimension, norm, len(name), sum(map(len, codes)), lists)
     yield header.ljust(_aligned(len(header)), b"\0")
     yield name.ljust(_aligned(len(name)), b"\0")
     yield source.ids.astype("<i8", copy=False).tobytes().ljust(_aligned(8 * rows), b"\0")
@@ -240,8 +242,7 @@ def _pieces(
     for halves in _read_all(source):
         yield halves.astype("<f2", copy=False).tobytes()
     yield bytes(-2 * rows * dimension % _ALIGN)
-    for first in range(0, len(codes), _CODE_BYTES):
-        yield codes[first : first + _CODE_BYTES].tobytes()
+    yield from codes
 
 
 def _aligned(size: int) -> int:

@@ -518,8 +518,8 @@ class FlatVectorIndex(VectorIndex):
         rows = len(source.ids)
         form = form_of(self._structure, rows, exact_rows=self._exact_rows, listed_rows=self._listed_rows)
         lists = list_count(rows) if form == "lists" else 0
-        codes = encode(source, self._space.dimension, lists) if form != "rows" else np.empty(0, dtype=np.uint8)
-        lists = lists if codes.size else 0
+        codes = encode(source, self._space.dimension, lists) if form != "rows" else []
+        lists = lists if codes else 0
         checksum = write_vectors(path, self._space.id, self._space.dimension, source, codes, lists)
         return self._open(path, checksum)
 
