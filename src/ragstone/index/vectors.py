@@ -61,6 +61,9 @@ _SHARE = 0.2  # of rows that a filter leaves, below which those alone are scored
 _SLACK = 32
 _PROBED = 1 / 8
 """Share of the lists that a question looks at: recall@10 of .98 at 1,000,000 rows (docs/decisions/0009)."""
+_DROPPED = 0.5
+"""Share of rows that a filter leaves of a segment with lists, above which more are chosen and the hidden ones dropped;
+below, faiss passes over the hidden ones."""
 _LISTED_GATHERED = 8_192
 """Rows that a filter leaves of a segment with lists, below which those alone are scored: in 3 ms."""
 
@@ -193,18 +196,22 @@ class _Sealed:
         return found[among.mask[found]]
 
     def _near_listed(self, query: Floats, wanted: int, count: int, among: _Among | None) -> Rows:
-        """The same from the lists nearest to the question; from all where they hold too few."""
+        """The same from the lists nearest to the question; from more of them where a filter leaves less, from all
+        where they hold too few rows. Few rows where the filter hides most of what is near: codes tell far ones apart
+        badly."""
         faiss = load_faiss()
-        lists, parameters = self._file.lists, {}
-        probes = lists * _PROBED
-        if among is not None:
-            probes *= math.sqrt(count / len(among.rows))
-            parameters["sel"] = faiss.IDSelectorBitmap(among.bits)
-        nearest = faiss.SearchParametersIVF(nprobe=min(lists, math.ceil(probes)), **parameters)
-        found = self._search_codes(query, wanted, nearest)
-        if len(found) < wanted:
-            found = self._search_codes(query, wanted, faiss.SearchParametersIVF(nprobe=lists, **parameters))
-        return found
+        lists, share = self._file.lists, 1.0 if among is None else len(among.rows) / count
+        probes = math.ceil(lists * _PROBED)
+        asked = math.ceil(wanted / share) if share >= _DROPPED else wanted
+        found = self._search_codes(query, asked, faiss.SearchParametersIVF(nprobe=probes))
+        left = found if among is None else found[among.mask[found]]
+        if len(left) >= (wanted if among is None else wanted // 2):
+            return left
+        if len(left) < len(found) * share / 2:
+            return left
+        probes = lists if len(found) < asked else min(lists, math.ceil(probes / math.sqrt(share)))
+        only = {} if among is None else {"sel": faiss.IDSelectorBitmap(among.bits)}
+        return self._search_codes(query, wanted, faiss.SearchParametersIVF(nprobe=probes, **only))
 
     def _choose_scanned(self, query: Floats, k: int, count: int, among: _Among | None) -> tuple[Rows, Scores]:
         """Scores every row and takes so many of the best that the k best of `among` are among them."""
