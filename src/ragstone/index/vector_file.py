@@ -40,7 +40,7 @@ _CODE_BYTES = 1 << 22  # of the codes in one piece
 # Training: more rows or rounds did not raise recall measurably (docs/decisions/0004-vector-index.md).
 _TRAINING_ROWS = 8192
 _TRAINING_ROUNDS = 5
-# Centroids of the lists: 2.5 s of CPU for 1,024 of them; twice the rows and rounds gave the same recall.
+# Centroids of the lists: 2.5 s of CPU for 1,024 of them (docs/decisions/0009-vector-lists.md).
 _LIST_ROWS = 40
 _LIST_ROUNDS = 8
 _FORGET = 64  # blocks read one after the other until their pages are given back: 200 MB at 384 dimensions
