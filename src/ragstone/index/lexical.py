@@ -157,8 +157,9 @@ class _Snapshot:
         bounds = [max(self._bound(form) for form in forms) for forms in groups]
         scores = np.zeros(int(self._bases[-1]), dtype=np.float32)
         for place, forms in enumerate(groups):
-            if sum(len(rows) for rows, *_ in forms) > _LONG:
-                rows = self._outstanding(scores, sum(bounds[place:]), k, allow)
+            rest = sum(bounds[place:])
+            if sum(len(rows) for rows, *_ in forms) > _LONG and rest < sum(bounds[:place]):
+                rows = self._outstanding(scores, rest, k, allow)
                 if rows is not None:
                     return self._finish(rows, scores[rows], groups[place:], bounds[place:], k)
             self._add(scores, forms)
