@@ -87,7 +87,8 @@ def _parts(settings: Settings, store: SqliteStore, read_only: bool, given: Embed
     def open_index(collection: str) -> CollectionIndex:
         from .index.sync import CollectionIndex
 
-        return CollectionIndex(store, collection, [space()], writable=not read_only)
+        structure = settings.search.vector_index
+        return CollectionIndex(store, collection, [space()], structure=structure, writable=not read_only)
 
     def sandbox() -> Sandbox:
         from .ingest.sandbox import Sandbox
@@ -125,6 +126,7 @@ def _parts(settings: Settings, store: SqliteStore, read_only: bool, given: Embed
         cache=MemoryCache(settings.search.cache_entries, settings.search.cache_ttl),
         background=settings.embedding.background and not read_only,
         evidence_depth=EVIDENCE_DEPTH,
+        vector_structure=settings.search.vector_index,
         models=registry.installed,
         closers=closers,
     )

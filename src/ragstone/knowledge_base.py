@@ -20,7 +20,9 @@ from .cache.memory import MemoryCache
 from .embedding.workers import EmbeddingWorker
 from .errors import InputError, NotFound, RagstoneError, StoreError
 from .index.indexer import Indexer
+from .index.sealing import explained
 from .index.sync import CollectionIndex
+from .index.vectors import Structure
 from .ingest import pipeline, sources
 from .ingest.names import MEMBER, uri_of
 from .ingest.prepare import PrepareOptions, prepare_parsed, source_hash
@@ -68,6 +70,7 @@ class Parts:
     cache: MemoryCache[SearchResult]
     background: bool
     evidence_depth: int
+    vector_structure: Structure
     models: Callable[[], list[dict[str, Any]]]
     closers: Sequence[Callable[[], None]] = ()
     """Read when the knowledge base closes: what was opened meanwhile adds to it."""
@@ -362,7 +365,10 @@ class KnowledgeBase:
             "collections": [msgspec.to_builtins(c) for c in self.collections()],
             "segments": {
                 name: [
-                    {"kind": s.kind, "space": s.space, "name": s.name, "rows": s.rows, "bytes": s.size}
+                    {
+                        "kind": s.kind, "space": s.space, "name": s.name, "rows": s.rows, "bytes": s.size,
+                        **explained(s, folder, self._parts.vector_structure),
+                    }
                     for s in self._store.segments(name)
                 ]
                 for name in self._store.collections()
@@ -487,7 +493,7 @@ class KnowledgeBase:
         index = self.index(collection)
         index.refresh()
         try:
-            index.seal()
+            index.seal(quick=self._indexer is not None)  # which does the rest
         except StoreError as error:
             _report(error)
         if self._parts.background and self._parts.worker is not None:

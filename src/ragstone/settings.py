@@ -134,6 +134,12 @@ class SearchSettings:
         None, "Maximal marginal relevance, 0 (off) to 1 (only diversity).", low=0, high=1
     )
     candidates: int = _setting(100, "Candidates of each part before fusion.", low=10, high=10_000)
+    vector_index: Literal["auto", "exact", "flat", "ivf"] = _setting(
+        "auto",
+        "How vectors are searched. exact: all of them. flat: 4-bit codes choose what is scored exactly. ivf: the codes "
+        "stand in lists, of which the nearest are searched. auto: by rows, exact up to 20,480 in one index file, flat "
+        "up to 200,000, ivf above. Files that are there already change when they are merged, or by `ragstone rebuild`.",
+    )
     rerank: Path | None = _setting(None, "Folder with an ONNX cross-encoder that reorders the best candidates.")
     rerank_sha256: str = _setting("", "Expected SHA-256 of the cross-encoder; another file is refused.")
     rerank_candidates: int = _setting(30, "How many candidates are reordered.", low=1, high=1_000)

@@ -19,9 +19,10 @@ SPACE = Space("model", "1", 8)
 LEXICAL: dict[str, Callable[[], LexicalIndex]] = {"bm25": Bm25Index}
 VECTOR: dict[str, Callable[[], VectorIndex]] = {
     "small": partial(FlatVectorIndex, SPACE),
-    "exact": partial(FlatVectorIndex, SPACE, quantisation="exact"),
+    "exact": partial(FlatVectorIndex, SPACE, structure="exact"),
     "scanned": partial(FlatVectorIndex, SPACE, decoded_rows=0),
     "coded": partial(FlatVectorIndex, SPACE, decoded_rows=0, exact_rows=0),
+    "listed": partial(FlatVectorIndex, SPACE, decoded_rows=0, exact_rows=0, structure="ivf"),
 }
 
 

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ragstone.errors import StoreDamaged, StoreError
+from ragstone.index import lexical
 from ragstone.index.lexical import Bm25Index, bag_digest
 from ragstone.index.postings import MAX_TF, open_postings
 from ragstone.protocols import Owners, QueryTerms
@@ -326,3 +327,34 @@ def test_documents_score_as_if_they_were_one_chunk() -> None:
     ids, _ = index.search_documents(query, 10, owners, allowed)
     assert set(ids.tolist()) <= {3, 7}
     assert Bm25Index().search_documents(query, 10, owners)[0].tolist() == []
+
+
+# ---------------------------------------------------------------------- long words
+@given(data=st.data())
+@settings(max_examples=60, deadline=None)
+def test_leaving_out_rows_that_cannot_win_changes_nothing(data: st.DataObject) -> None:
+    """Bit for bit: every word counted over all rows, and the frequent ones only for the rows they can still lift."""
+    chance = np.random.default_rng(data.draw(st.integers(0, 2**32)))
+    vocabulary = [f"w{number}" for number in range(12)]
+    weights = 1.0 / (1 + np.arange(12)) ** data.draw(st.sampled_from([0.5, 1.5, 3.0]))
+    index = Bm25Index()
+    for first in range(0, 300, 75):
+        texts = [
+            " ".join(chance.choice(vocabulary, size=chance.integers(1, 30), p=weights / weights.sum()))
+            for _ in range(75)
+        ]
+        index.add(range(first, first + 75), [Terms(pack(tuple(t.split())), len(t.split())) for t in texts])
+    index.delete(chance.choice(300, size=40, replace=False).tolist())
+    allow = np.sort(chance.choice(300, size=150, replace=False)) if data.draw(st.booleans()) else None
+    groups = tuple(
+        tuple((str(word), float(weight)) for word, weight in zip(chance.choice(vocabulary, 2), (1.0, 0.6), strict=True))
+        for _ in range(data.draw(st.integers(1, 6)))
+    )
+    k = data.draw(st.integers(1, 20))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lexical, "_LONG", 10**9)
+        every = index.search(QueryTerms(groups), k, allow)
+        patch.setattr(lexical, "_LONG", 0)
+        some = index.search(QueryTerms(groups), k, allow)
+    assert some[0].tolist() == every[0].tolist()
+    assert some[1].tolist() == every[1].tolist()

@@ -20,6 +20,7 @@ MODES: dict[str, dict[str, Any]] = {
     "decoded": {},
     "scanned": {"decoded_rows": 0},
     "coded": {"decoded_rows": 0, "exact_rows": 0},
+    "listed": {"decoded_rows": 0, "exact_rows": 0, "listed_rows": 0},
 }
 Array = np.ndarray[tuple[int, ...], np.dtype[np.float32]]
 

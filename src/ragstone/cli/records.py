@@ -201,7 +201,8 @@ class StatusRecord(TypedDict):
     bytes: Annotated[int, "of the whole data folder on disk"]
     collections: list[CollectionRecord]
     segments: Annotated[
-        dict[str, list[dict[str, str | int]]], "sealed index files by collection: kind, space, name, rows, bytes"
+        dict[str, list[dict[str, str | int]]],
+        "sealed index files by collection: kind, space, name, rows, bytes, how it is searched (search) and why",
     ]
     roots: Annotated[dict[str, list[str]], "folders that `sync` follows, by collection"]
     cache: Annotated[dict[str, float], "entries, hits, misses and hit rate of this process's query cache"]

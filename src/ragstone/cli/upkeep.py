@@ -83,6 +83,12 @@ def status(session: Session) -> int:
         for c in collections
     ]
     terminal.table(columns, rows)
+    for name, segments in found["segments"].items():
+        for segment in segments:
+            if segment["kind"] == "vector" and "search" in segment and name in {c.name for c in collections}:
+                terminal.line(
+                    f"Vector file  {flat(name)}: {segment['rows']} rows, {segment['search']} ({segment['why']})"
+                )
     return 0
 
 

@@ -19,9 +19,11 @@ from typing import Protocol
 
 import numpy as np
 
-from ..errors import NotFound
+from ..errors import NotFound, StoreDamaged
 from ..protocols import Ids, Segment, Store
 from .lexical import SegmentInfo
+from .vector_file import lists_of
+from .vectors import EXACT_ROWS, LISTED_ROWS, Structure, form_of
 
 LOCK = "indexer.lock"
 SEGMENTS = "segments"
@@ -78,8 +80,8 @@ def new_path(folder: Path, kind: str, seq: int) -> Path:
 @dataclass(frozen=True, slots=True)
 class MergePolicy:
     """More than `most` segments are merged. A segment joins where it is at most `growth` times as large as the smaller
-    ones together, and the merged one gets no more than `rows`, which bounds the memory of merging. Each row is moved
-    about growth · log(rows) times."""
+    ones together, and the merged one gets no more than `rows`, which bounds the memory of merging. While a collection
+    grows by 2,000 rows at a time to 1,000,000, each row of the vector index is moved 10 times (docs/decisions/0009)."""
 
     most: int
     growth: float
@@ -87,9 +89,9 @@ class MergePolicy:
 
 
 POLICIES = {
-    # A search visits every word index for a few microseconds, and every vector index for half a millisecond.
+    # A search visits every word index for a few microseconds, and every small vector index for half a millisecond.
     "lexical": MergePolicy(6, 2.0, 4_000_000),
-    "vector": MergePolicy(2, 4.0, 400_000),
+    "vector": MergePolicy(3, 3.0, 2_000_000),
 }
 
 
@@ -126,6 +128,31 @@ def described(index: Sealable, kind: str, space: str, watermark: int) -> list[Se
         )
         for info in index.segment_infos()
     ]
+
+
+def explained(segment: Segment, folder: Path, structure: Structure) -> dict[str, str]:
+    """How a segment is searched, and why. `structure` is the setting. Empty where the file is gone or not readable:
+    whoever opens it says so."""
+    if segment.kind == "lexical":
+        return {"search": "bm25", "why": "every posting of the question's words counts"}
+    try:
+        lists, code_bytes = lists_of(folder / SEGMENTS / segment.name)
+    except StoreDamaged:
+        return {}
+    found = "lists" if lists else "codes" if code_bytes else "rows"
+    wanted = form_of(structure, segment.rows)
+    set_by = "" if structure == "auto" else f" (search.vector_index = {structure})"
+    if structure == "exact":
+        return {"search": "exact", "why": f"all rows are scored{set_by}"}
+    why = {
+        "rows": f"at most {EXACT_ROWS:,} rows are all scored",
+        "codes": f"above {EXACT_ROWS:,} rows, 4-bit codes choose what is scored{set_by}",
+        "lists": f"above {LISTED_ROWS if structure == 'auto' else EXACT_ROWS:,} rows, {lists:,} lists are searched in "
+        f"part{set_by}",
+    }[found]
+    if found != wanted:
+        why = f"written before the setting was {structure}, or of an odd dimension; `ragstone rebuild` writes it anew"
+    return {"search": {"rows": "exact", "codes": "flat", "lists": "ivf"}[found], "why": why}
 
 
 def dead_ids(segment: Segment) -> Ids:

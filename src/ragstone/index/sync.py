@@ -36,7 +36,7 @@ from .sealing import (
     segments_to_merge,
     trim_log,
 )
-from .vectors import FlatVectorIndex, Quantisation
+from .vectors import FlatVectorIndex, Structure
 
 SEAL_ROWS = 2_000
 """Rows of a tail that are worth a file while the process goes on."""
@@ -46,6 +46,8 @@ SEAL_LAG = 20_000
 """Log entries above the watermark after which a set is published anew, however small its tail."""
 REBUILT_ROWS = 100_000
 """Rows of one file while all are made again from the store; bounds the memory that takes."""
+QUICK_ROWS = 100_000
+"""Largest merge that a quick seal does: less than two seconds."""
 _BATCH = 2_000
 _TEXTS = 500
 _TRIES = 5
@@ -82,7 +84,7 @@ class CollectionIndex(CollectionView):
         collection: str,
         spaces: Sequence[Space] = (),
         *,
-        quantisation: Quantisation = "auto",
+        structure: Structure = "auto",
         seal_rows: int = SEAL_ROWS,
         close_rows: int = CLOSE_ROWS,
         writable: bool = True,
@@ -92,7 +94,7 @@ class CollectionIndex(CollectionView):
         self._store = store
         self._collection = collection
         self._spaces = tuple(spaces)
-        self._quantisation = quantisation
+        self._structure = structure
         self._seal_rows = seal_rows
         self._close_rows = close_rows
         self._writable = writable
@@ -101,6 +103,7 @@ class CollectionIndex(CollectionView):
         self._sealing = threading.Lock()  # one seal or rebuild at a time in this process; taken before _lock
         self._notes: list[str] = []
         self._remade: set[str] = set()  # spaces ("" lexical) whose published set is not what we hold
+        self._postponed: set[str] = set()  # spaces whose merge was left to the next seal that is not quick
         self._published: tuple[tuple[str, bytes], ...] = ()
         self._version = -1
         self._state = self._open()
@@ -263,7 +266,7 @@ class CollectionIndex(CollectionView):
         return _State(lexical, vectors, watermarks, 0, 0), problems
 
     def _new_vectors(self, space: Space) -> FlatVectorIndex:
-        return FlatVectorIndex(space, quantisation=self._quantisation)
+        return FlatVectorIndex(space, structure=self._structure)
 
     def _lexical_of_store(self, step: Callable[[Bm25Index, int, int], None] | None = None) -> Bm25Index:
         index = Bm25Index()
@@ -291,30 +294,41 @@ class CollectionIndex(CollectionView):
 
     # ------------------------------------------------------------------ sealing
 
-    def seal(self, *, rows: int | None = None) -> bool:
+    def seal(self, *, rows: int | None = None, quick: bool = False) -> bool:
         """Writes every tail of at least `rows` (default: the setting) to a file, merges and tidies up; whether
-        anything was published. Does nothing where another process is at it. Raises StoreError; then nothing changed."""
-        if not self._writable or (rows is None and not self._worth_sealing()):
+        anything was published. Does nothing where another process is at it. `quick` is for who must not wait: it does
+        nothing where this process is at it, and leaves large merges to a later call. Raises StoreError; then nothing
+        changed."""
+        if not self._writable or (rows is None and not self._worth_sealing(quick)):
             return False
-        with self._sealing, indexer_lock(self._store.folder) as held:
+        if not self._sealing.acquire(blocking=not quick):
+            return False
+        try:
+            return self._seal_all(self._seal_rows if rows is None else rows, QUICK_ROWS if quick else None)
+        finally:
+            self._sealing.release()
+
+    def _seal_all(self, rows: int, most: int | None) -> bool:
+        """`most`: rows of the largest merge, where there is a limit. The caller holds `_sealing`."""
+        with indexer_lock(self._store.folder) as held:
             if not held:
                 return False
             self._adopt()
             published = False
             for space in self._state.watermarks:
-                published |= self._seal_set(space, self._seal_rows if rows is None else rows)
+                published |= self._seal_set(space, rows, most)
             if published:
                 self._published = self._identity(self._store.segments(self._collection))
                 remove_orphans(self._store)
                 trim_log(self._store)
             return published
 
-    def _worth_sealing(self) -> bool:
+    def _worth_sealing(self, quick: bool) -> bool:
         """Without asking the store, because this is called after every write."""
         state = self._state
         tails = [state.lexical.tail_size(), *(index.tail_size() for index in state.vectors.values())]
         lags = any(state.lags(space) for space in state.watermarks)
-        return max(tails) >= self._seal_rows or lags or bool(self._remade)
+        return max(tails) >= self._seal_rows or lags or bool(self._remade) or bool(self._postponed and not quick)
 
     def _adopt(self) -> None:
         """Opens what another process published since, so that its work is not done again. The caller holds the
@@ -328,13 +342,13 @@ class CollectionIndex(CollectionView):
                 self._state = self._open()
                 self._follow()
 
-    def _seal_set(self, space: str, rows: int) -> bool:
+    def _seal_set(self, space: str, rows: int, most: int | None) -> bool:
         state = self._state
         index: Sealable = state.vectors[space] if space else state.lexical
         kind: Literal["lexical", "vector"] = "vector" if space else "lexical"
         with self._lock:
             seq = state.seq
-        due = space in self._remade or state.lags(space)
+        due = space in self._remade or state.lags(space) or (space in self._postponed and most is None)
         tail = index.tail_size()
         if tail and (tail >= rows or due):
             index.seal(new_path(self._store.folder, kind, seq))
@@ -345,12 +359,21 @@ class CollectionIndex(CollectionView):
             state.watermarks[space] = seq
             self._remade.discard(space)
             return False  # empty, and known to be
-        while names := segments_to_merge(index.segment_infos(), POLICIES[kind]):
-            index.merge(new_path(self._store.folder, kind, seq), names)
+        self._postponed.discard(space)
+        if self._merge(index, kind, seq, most):
+            self._postponed.add(space)
         self._store.publish(self._collection, kind, space, described(index, kind, space, seq))
         state.watermarks[space] = seq
         self._remade.discard(space)
         return True
+
+    def _merge(self, index: Sealable, kind: Literal["lexical", "vector"], seq: int, most: int | None) -> bool:
+        """Whether a merge was left out because it is too large."""
+        while names := segments_to_merge(infos := index.segment_infos(), POLICIES[kind]):
+            if most is not None and sum(info.live for info in infos if info.name in names) > most:
+                return True
+            index.merge(new_path(self._store.folder, kind, seq), names)
+        return False
 
     def _seal_quietly(self) -> None:
         # Where nothing can be written (now) all is served the same; the next process makes the index again.
@@ -394,7 +417,11 @@ class CollectionIndex(CollectionView):
                 return done_with
 
             lexical = self._lexical_of_store(step("lexical"))
-            vectors = {space.id: self._vectors_of_store(space, step("vector")) for space in self._spaces}
+            self._merge(lexical, "lexical", seq, None)
+            vectors = {}
+            for of in self._spaces:
+                vectors[of.id] = self._vectors_of_store(of, step("vector"))
+                self._merge(vectors[of.id], "vector", seq, None)
             state = _State(lexical, vectors, dict.fromkeys(("", *vectors), seq), seq, seq)
             self._store.publish(self._collection, "lexical", "", described(lexical, "lexical", "", seq))
             for space, index in vectors.items():

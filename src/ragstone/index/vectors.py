@@ -7,15 +7,19 @@ How a segment is searched depends on its live rows and never on the question:
 
     up to `decoded_rows`   a float32 copy and one matrix product
     up to `exact_rows`     faiss over the mapped float16 rows themselves
-    above                  4-bit codes choose `depth(k)` rows, which are then scored; or, with `quantisation="exact"`,
-                           as before. A filter that leaves few rows, or hides most of what the codes chose, makes
-                           it score all rows that are left
+    above                  4-bit codes choose `depth(k)` rows, which are then scored. A filter that leaves few rows,
+                           or hides most of what the codes chose, makes it score all rows that are left
+    above `listed_rows`    the same, but the codes stand in lists around centroids, and only those of the lists
+                           nearest to the question are looked at; more of them the fewer rows a filter leaves
+
+`structure` overrides the choice: "exact" never uses codes, "flat" never lists, "ivf" lists wherever it has codes.
+What a file was written with counts, until a merge or a rebuild writes it anew; "exact" passes over it at once.
 
 These scores only choose candidates: everything within their rounding error of the k-th goes on, and is scored again,
 one row at a time, in float64 (`inner_products`). So a score depends on the row and the question alone, bit for bit,
 and wherever no codes are used the result is exactly that of sorting all live rows, whatever the history of adds,
 deletes, seals and merges. With codes the scores are as exact, but a neighbour may be missed: recall and times are in
-docs/decisions/0004-vector-index.md.
+docs/decisions/0004-vector-index.md, those of lists in docs/decisions/0009-vector-lists.md.
 
 The calls for whoever follows the operation log are those of index/lexical.py: `open_segment`, `add`, `delete`, `seal`,
 `merge`, `segment_infos`, `dead_ids`, and `stored` for verifying.
@@ -23,9 +27,11 @@ The calls for whoever follows the operation log are those of index/lexical.py: `
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -36,9 +42,9 @@ from ..errors import ModelError, ModelMismatch
 from ..protocols import Ids, Scores, VectorIndex, Vectors
 from ..types import Space
 from .lexical import SegmentInfo
-from .vector_file import Floats, Halves, VectorFile, load_faiss, open_vectors, quantise, write_vectors
+from .vector_file import Floats, Halves, VectorFile, encode, load_faiss, open_vectors, write_vectors
 
-Quantisation = Literal["auto", "exact"]
+Structure = Literal["auto", "exact", "flat", "ivf"]
 Rows = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
@@ -46,11 +52,20 @@ DECODED_ROWS = 10_240
 """A float32 copy of as many rows is 16 MB at 384 dimensions, made in 8 ms; faiss is not imported."""
 EXACT_ROWS = 20_480
 """Scanned in 0.5 ms on one thread at 384 dimensions."""
+LISTED_ROWS = 200_000
+"""Below, looking at all codes takes less than 1.5 ms."""
 _BLOCK_ROWS = 1024
 _BATCH_SCORES = 4_000_000  # scores of a batch that are in memory at once: 16 MB
 _GATHERED_ROWS = 16_384  # copied at a time: 12 MB at 384 dimensions
 _SHARE = 0.2  # of rows that a filter leaves, below which those alone are scored
 _SLACK = 32
+_PROBED = 1 / 8
+"""Share of the lists that a question looks at: recall@10 of .98 at 1,000,000 rows (docs/decisions/0009)."""
+_DROPPED = 0.5
+"""Share of rows that a filter leaves of a segment with lists, above which more are chosen and the hidden ones dropped;
+below, faiss passes over the hidden ones."""
+_LISTED_GATHERED = 8_192
+"""Rows that a filter leaves of a segment with lists, below which those alone are scored: in 3 ms."""
 
 
 def depth(k: int, share: float = 1.0) -> int:
@@ -59,11 +74,26 @@ def depth(k: int, share: float = 1.0) -> int:
     return int(min(max(1000, 12 * k), 16_384) * min(1.0, 0.15 + 1.2 * share))
 
 
+def list_count(rows: int) -> int:
+    """Lists of a segment: the power of two next to the root of its rows, so that finding the nearest centroids costs
+    a small part of looking at the codes around them."""
+    return 1 << max(0, round(math.log2(max(1, rows)) / 2))
+
+
 def inner_products(rows: Halves | Floats, query: Floats) -> Scores:
     """float32[m] of rows [m, d] and query float32[d]. Products of float16 by float32 are exact in float64; numpy adds
     up each row by itself in a fixed order; so the result of a row does not depend on the others."""
     products = rows.astype(np.float64) * query.astype(np.float64)
     return np.asarray(products.sum(axis=1), dtype=np.float32)
+
+
+def form_of(
+    structure: Structure, rows: int, *, exact_rows: int = EXACT_ROWS, listed_rows: int = LISTED_ROWS
+) -> Literal["rows", "codes", "lists"]:
+    """What a segment of so many rows is written with beside its rows."""
+    if structure == "exact" or rows <= exact_rows:
+        return "rows"
+    return "lists" if structure == "ivf" or (structure == "auto" and rows > listed_rows) else "codes"
 
 
 class _Among:
@@ -81,6 +111,11 @@ class _Among:
             self._mask[self.rows] = True
         return self._mask
 
+    @cached_property
+    def bits(self) -> NDArray[np.uint8]:
+        """The mask, eight rows to a byte, as faiss takes it."""
+        return np.packbits(self.mask, bitorder="little")
+
 
 class _Block:
     """Rows of the tail, decoded from float16. Rows below the count that a snapshot knows never change."""
@@ -96,6 +131,9 @@ class _Block:
     def read(self, rows: Rows) -> Floats:
         return self.floats[rows]
 
+    def forget(self) -> None:
+        """There is no file that could be read again."""
+
     def choose(
         self, queries: Floats, k: int, count: int, among: _Among | None, share: float  # noqa: ARG002 - all are scored
     ) -> list[tuple[Rows, Scores]]:
@@ -105,12 +143,12 @@ class _Block:
 class _Sealed:
     """Rows of a file with what searching them needs, made when first needed and shared by all snapshots."""
 
-    def __init__(self, file: VectorFile, quantised: bool, decoded_rows: int) -> None:
+    def __init__(self, file: VectorFile, coded: bool, decoded_rows: int) -> None:
         self.ids = file.ids
         self.norm = file.norm
         self._file = file
         self._decodes = len(file.ids) <= decoded_rows
-        self._quantised = quantised and file.codes.size > 0
+        self._uses_codes = coded and file.codes.size > 0
         self._lock = threading.Lock()
         self._floats: Floats | None = None
         self._scanner: Any = None
@@ -126,6 +164,9 @@ class _Sealed:
     def read(self, rows: Rows) -> Halves:
         return self._file.halves[rows]
 
+    def forget(self) -> None:
+        self._file.forget_rows()
+
     def choose(
         self, queries: Floats, k: int, count: int, among: _Among | None, share: float
     ) -> list[tuple[Rows, Scores]]:
@@ -137,19 +178,40 @@ class _Sealed:
         return [self._choose(query, k, count, among, depth(k, share)) for query in queries]
 
     def _choose(self, query: Floats, k: int, count: int, among: _Among | None, wanted: int) -> tuple[Rows, Scores]:
-        if among is None:
-            if self._quantised and count > 2 * wanted:
-                return self._choose_read(query, k, np.sort(self._near(query, wanted)))
-            return self._choose_scanned(query, k, count, None)
-        rows, mask = among.rows, among.mask
-        if len(rows) < _SHARE * count:
-            return self._choose_read(query, k, rows)
-        if self._quantised and len(rows) > 2 * wanted:
-            near = np.sort(self._near(query, min(count, wanted * count // len(rows))))
-            near = near[mask[near]]
-            if len(near) >= wanted // 2:
-                return self._choose_read(query, k, near)
+        left = count if among is None else len(among.rows)
+        if among is not None and left < (_LISTED_GATHERED if self._uses_lists else _SHARE * count):
+            return self._choose_read(query, k, among.rows)
+        if self._uses_codes and left > 2 * wanted:
+            near = self._near_listed if self._uses_lists else self._near
+            found = near(query, wanted, count, among)
+            if among is None or len(found) >= wanted // 2:
+                return self._choose_read(query, k, np.sort(found))
         return self._choose_scanned(query, k, count, among)
+
+    def _near(self, query: Floats, wanted: int, count: int, among: _Among | None) -> Rows:
+        """About as many rows as `wanted`, the best by their codes."""
+        if among is None:
+            return self._search_codes(query, wanted, None)
+        found = self._search_codes(query, min(count, wanted * count // len(among.rows)), None)
+        return found[among.mask[found]]
+
+    def _near_listed(self, query: Floats, wanted: int, count: int, among: _Among | None) -> Rows:
+        """The same from the lists nearest to the question; from more of them where a filter leaves less, from all
+        where they hold too few rows. Few rows where the filter hides most of what is near: codes tell far ones apart
+        badly."""
+        faiss = load_faiss()
+        lists, share = self._file.lists, 1.0 if among is None else len(among.rows) / count
+        probes = math.ceil(lists * _PROBED)
+        asked = math.ceil(wanted / share) if share >= _DROPPED else wanted
+        found = self._search_codes(query, asked, faiss.SearchParametersIVF(nprobe=probes))
+        left = found if among is None else found[among.mask[found]]
+        if len(left) >= (wanted if among is None else wanted // 2):
+            return left
+        if len(left) < len(found) * share / 2:
+            return left
+        probes = lists if len(found) < asked else min(lists, math.ceil(probes / math.sqrt(share)))
+        only = {} if among is None else {"sel": faiss.IDSelectorBitmap(among.bits)}
+        return self._search_codes(query, wanted, faiss.SearchParametersIVF(nprobe=probes, **only))
 
     def _choose_scanned(self, query: Floats, k: int, count: int, among: _Among | None) -> tuple[Rows, Scores]:
         """Scores every row and takes so many of the best that the k best of `among` are among them."""
@@ -190,13 +252,16 @@ class _Sealed:
                 return found, scores
             asked = min(count, 4 * asked)
 
-    def _near(self, query: Floats, asked: int) -> Rows:
-        """The best rows by their codes."""
+    @property
+    def _uses_lists(self) -> bool:
+        return self._uses_codes and self._file.lists > 0
+
+    def _search_codes(self, query: Floats, asked: int, parameters: Any) -> Rows:
         with self._lock:
             if self._coded is None:
                 self._coded = self._file.coded()
             coded = self._coded
-        found: Rows = coded.search(query[None], asked)[1][0]
+        found: Rows = coded.search(query[None], asked, params=parameters)[1][0]
         return found[found >= 0]
 
     def _decoded(self) -> Floats:
@@ -257,6 +322,32 @@ class _View:
         return self.source.choose(queries, k, self.count, among, share)
 
 
+class _Joined:
+    """Live rows of several views in the order of their ids, for writing them to one file."""
+
+    def __init__(self, views: Sequence[_View], dimension: int) -> None:
+        self._sources = [view.source for view in views]
+        self._dimension = dimension
+        rows = [view.live_rows() for view in views]
+        ids = np.concatenate([view.live_ids() for view in views] or [np.empty(0, dtype=np.int64)])
+        order = np.argsort(ids, kind="stable")  # views are runs of rising ids: merged in linear time
+        self.ids = ids[order]
+        self._rows = np.concatenate(rows or [np.empty(0, dtype=np.int64)])[order]
+        self._owners = np.repeat(np.arange(len(rows), dtype=np.int32), [len(r) for r in rows])[order]
+
+    def read(self, places: Rows) -> Halves:
+        halves = np.empty((len(places), self._dimension), dtype=np.float16)
+        owners, rows = self._owners[places], self._rows[places]
+        for owner in np.unique(owners).tolist():
+            mine = owners == owner
+            halves[mine] = self._sources[owner].read(rows[mine])
+        return halves
+
+    def forget(self) -> None:
+        for source in self._sources:
+            source.forget()
+
+
 class FlatVectorIndex(VectorIndex):
     """See the module. Safe for several threads; searches never wait for changes."""
 
@@ -264,13 +355,15 @@ class FlatVectorIndex(VectorIndex):
         self,
         space: Space,
         *,
-        quantisation: Quantisation = "auto",
+        structure: Structure = "auto",
         exact_rows: int = EXACT_ROWS,
+        listed_rows: int = LISTED_ROWS,
         decoded_rows: int = DECODED_ROWS,
     ) -> None:
         self._space = space
-        self._quantised = quantisation == "auto"
+        self._structure = structure
         self._exact_rows = exact_rows
+        self._listed_rows = listed_rows
         self._decoded_rows = decoded_rows
         self._lock = threading.Lock()  # guards the fields below
         self._maintenance = threading.Lock()  # one seal, merge or open at a time; taken before _lock
@@ -427,18 +520,20 @@ class FlatVectorIndex(VectorIndex):
         """Ids of the named sealed segment that were deleted since it was written, sorted."""
         return next(v.dead_ids() for v in self._sealed if v.path is not None and v.path.name == name)
 
-    def _write(self, path: Path, source: Sequence[_View]) -> _View:
-        ids = np.concatenate([v.live_ids() for v in source] or [np.empty(0, dtype=np.int64)])
-        order = np.argsort(ids)
-        halves = _gather([(v, v.live_rows()) for v in source], self._space.dimension)[order]
-        coded = self._quantised and len(ids) > self._exact_rows
-        codes = quantise(halves) if coded else b""
-        return self._open(path, write_vectors(path, self._space.id, ids[order], halves, codes))
+    def _write(self, path: Path, views: Sequence[_View]) -> _View:
+        source = _Joined(views, self._space.dimension)
+        rows = len(source.ids)
+        form = form_of(self._structure, rows, exact_rows=self._exact_rows, listed_rows=self._listed_rows)
+        lists = list_count(rows) if form == "lists" else 0
+        codes = encode(source, self._space.dimension, lists) if form != "rows" else []
+        lists = lists if codes else 0
+        checksum = write_vectors(path, self._space.id, self._space.dimension, source, codes, lists)
+        return self._open(path, checksum)
 
     def _open(self, path: Path, checksum: bytes) -> _View:
         file = open_vectors(path, checksum, self._space.id, self._space.dimension)
-        quantised = self._quantised and len(file.ids) > self._exact_rows
-        return _View(_Sealed(file, quantised, self._decoded_rows), len(file.ids), None, path, checksum)
+        coded = self._structure != "exact" and len(file.ids) > self._exact_rows
+        return _View(_Sealed(file, coded, self._decoded_rows), len(file.ids), None, path, checksum)
 
     def _set(
         self,

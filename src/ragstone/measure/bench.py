@@ -27,15 +27,17 @@ from ..embedding.onnx import OnnxEmbedder
 from ..errors import DamagedFile, InputError
 from ..knowledge_base import KnowledgeBase
 from ..types import Progress, ProgressCallback
+from .fill import fill
 from .machine import machine
 from .metrics import percentile
 from .samples import sample_sentences
-from .synthetic import TextMaker, mixtures
+from .synthetic import TextMaker
 
 SCHEMA_VERSION = 1
 OpenKnowledgeBase = Callable[[Path], KnowledgeBase]
 QUERIES = 200
 WARM_UP = 20
+_RECALL_ROWS = 20_000  # compared at a time
 
 
 def run(
@@ -193,30 +195,6 @@ def embedding(open_at: OpenKnowledgeBase, texts: int = 64, turns: int = 3) -> di
     return report
 
 
-def fill(kb: KnowledgeBase, chunks: int, maker: TextMaker) -> list[str]:
-    """Puts about `chunks` chunks with vectors into the default collection; returns some of the texts."""
-    kept: list[str] = []
-
-    def documents() -> Any:
-        for number in range(chunks):
-            text = maker.paragraph(600)
-            if number % 97 == 0:
-                kept.append(text)
-            yield f"d{number}", "", text, {}
-
-    kb.add_texts(documents())
-    real = kb.embedder().embed(sample_sentences(), "passage")
-    space = kb.collection("default").space
-    for block in mixtures(real, chunks):
-        waiting = kb.store.pending("default", space, len(block))
-        rows = {p.content_hash: row.astype("<f2").tobytes() for p, row in zip(waiting, block, strict=False)}
-        if rows:
-            kb.store.put_embeddings(space, rows)
-    kb.index("default").refresh()
-    kb.index("default").seal()
-    return kept
-
-
 def search(open_at: OpenKnowledgeBase, chunks: int) -> dict[str, Any]:
     """Hybrid search of new questions by stage and in all, and of questions whose vectors are known; recall of the
     vector part against an exact scan; resident memory of a fresh process that searches the same folder."""
@@ -252,16 +230,21 @@ def _vector_recall(kb: KnowledgeBase) -> float:
     parts of sentences whose own vectors the stored ones were made from."""
     questions = [" ".join(words[i : i + 6]) for words in map(str.split, sample_sentences()) for i in (0, 4)]
     space = kb.collection("default").space
-    ids, matrix = kb.store.embeddings(space, [int(i) for i in kb.store.chunk_ids("default")])
     queries = kb.embedder().embed(questions, "query")
     index = kb.index("default").vectors(space)
     if index is None:
         return 0.0
+    every = kb.store.chunk_ids("default")
+    best_ids = np.empty((len(queries), 0), dtype=np.int64)
+    best = np.empty((len(queries), 0), dtype=np.float32)
+    for first in range(0, len(every), _RECALL_ROWS):
+        ids, matrix = kb.store.embeddings(space, every[first : first + _RECALL_ROWS].tolist())
+        best = np.concatenate([best, queries @ matrix.T], axis=1)
+        best_ids = np.concatenate([best_ids, np.broadcast_to(ids, (len(queries), len(ids)))], axis=1)
+        order = np.argsort(-best, axis=1, kind="stable")[:, :10]
+        best, best_ids = np.take_along_axis(best, order, axis=1), np.take_along_axis(best_ids, order, axis=1)
     found = index.search(queries, 10)
-    shared = 0
-    for row, (got, _) in zip(queries, found, strict=True):
-        exact = ids[np.argsort(-(matrix @ row), kind="stable")[:10]]
-        shared += len(np.intersect1d(exact, got))
+    shared = sum(len(np.intersect1d(exact, got)) for exact, (got, _) in zip(best_ids, found, strict=True))
     return shared / (10 * len(questions))
 
 

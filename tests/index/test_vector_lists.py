@@ -1,0 +1,195 @@
+"""Segments whose codes stand in lists: what they find, what filters leave, what `status` says of them."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from index_process import open_index
+from prepared import prepared
+from ragstone.index import sealing, sync
+from ragstone.index.sealing import MergePolicy, explained, segments_to_merge
+from ragstone.index.vector_file import lists_of, open_vectors
+from ragstone.index.vectors import FlatVectorIndex, SegmentInfo, depth, form_of, inner_products, list_count
+from ragstone.protocols import Segment
+from ragstone.storage.sqlite import SqliteStore
+from ragstone.types import Space
+
+ROWS = 12_000
+SPACE = Space("model", "1", 32)
+NONE = np.empty(0, np.int64)
+Array = np.ndarray[tuple[int, ...], np.dtype[np.float32]]
+
+
+def unit(rows: Array) -> Array:
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+
+@cache
+def topics() -> tuple[Array, Array]:
+    """Rows around 60 centres, and the centres."""
+    random = np.random.default_rng(1)
+    centres = unit(random.standard_normal((60, SPACE.dimension)).astype(np.float32))
+    rows = centres[random.integers(60, size=ROWS)] + 0.12 * random.standard_normal((ROWS, SPACE.dimension))
+    return unit(rows.astype(np.float32)), centres
+
+
+@pytest.fixture(scope="module")
+def listed(tmp_path_factory: pytest.TempPathFactory) -> FlatVectorIndex:
+    index = FlatVectorIndex(SPACE, exact_rows=1000, listed_rows=5000, decoded_rows=500)
+    for first in range(0, ROWS, 4000):  # three segments with codes become one with lists
+        index.add(range(first, first + 4000), topics()[0][first : first + 4000])
+        index.seal(tmp_path_factory.mktemp("segments") / f"{first}.seg")
+    assert [lists_of(info.path)[0] for info in index.segment_infos()] == [0, 0, 0]
+    index.merge(tmp_path_factory.mktemp("segments") / "all.seg")
+    return index
+
+
+def questions(count: int = 40) -> Array:
+    random = np.random.default_rng(5)
+    near = topics()[1][random.integers(60, size=count)] + 0.12 * random.standard_normal((count, SPACE.dimension))
+    return unit(near.astype(np.float32))
+
+
+def recall(index: FlatVectorIndex, allow: Any = None, asked: Array | None = None) -> float:
+    """Of the first ten; every score is checked to be the exact one."""
+    asked = questions() if asked is None else asked
+    rows = topics()[0].astype(np.float16)
+    here = index.ids() if allow is None else np.intersect1d(index.ids(), allow)
+    hits = 0
+    for query in asked:
+        ids, scores = index.search(query[None], 10, allow)[0]
+        assert scores.tolist() == inner_products(rows[ids], query).tolist()
+        assert len(np.setdiff1d(ids, here)) == 0
+        exact = inner_products(rows[here], query)
+        hits += len(np.intersect1d(here[np.lexsort((here, -exact))[:10]], ids))
+    return hits / (10 * len(asked))
+
+
+def test_lists_find_nearly_all_neighbours(listed: FlatVectorIndex) -> None:
+    assert 2 * depth(10) < ROWS
+    assert lists_of(listed.segment_infos()[0].path)[0] == list_count(ROWS) == 128
+    assert recall(listed) >= 0.97
+
+
+@pytest.mark.parametrize("share", [0.001, 0.1, 0.5, 0.9])
+def test_a_filter_loses_no_results(listed: FlatVectorIndex, share: float) -> None:
+    allow = np.flatnonzero(np.random.default_rng(3).random(ROWS) < share)
+    assert recall(listed, allow) >= (0.97 if len(allow) > 8192 else 1.0)
+
+
+def test_a_filter_that_hides_the_nearest_loses_no_results(listed: FlatVectorIndex) -> None:
+    """What is allowed lies in lists that a question without a filter would not look at."""
+    found = [
+        recall(listed, np.sort(np.argsort(topics()[0] @ query)[:9000]), query[None]) for query in questions(10)
+    ]
+    assert found == [1.0] * 10
+
+
+def test_deleted_rows_are_never_found(listed: FlatVectorIndex, tmp_path: Path) -> None:
+    info = listed.segment_infos()[0]
+    dead = np.flatnonzero(np.random.default_rng(4).random(ROWS) < 0.1)
+    index = FlatVectorIndex(SPACE, exact_rows=1000, listed_rows=5000)
+    index.open_segment(info.path, info.checksum, dead)
+    assert recall(index) >= 0.97
+    index.merge(tmp_path / "again.seg")
+    assert index.ids().tolist() == np.setdiff1d(np.arange(ROWS), dead).tolist()
+    assert recall(index) >= 0.97
+
+
+def test_the_same_rows_give_the_same_file(listed: FlatVectorIndex, tmp_path: Path) -> None:
+    other = FlatVectorIndex(SPACE, exact_rows=1000, listed_rows=5000)
+    other.add(range(ROWS), topics()[0])
+    assert other.seal(tmp_path / "a.seg")[0] == listed.segment_infos()[0].checksum
+
+
+def test_pages_that_were_given_back_are_read_again(listed: FlatVectorIndex) -> None:
+    info = listed.segment_infos()[0]
+    file = open_vectors(info.path, info.checksum, SPACE.id, SPACE.dimension)
+    scanner, before = file.scanner(), file.halves.copy()
+    query = questions(1)
+    found = scanner.search(query, 5)
+    file.forget_rows()
+    assert np.array_equal(file.halves, before)
+    assert np.array_equal(scanner.search(query, 5)[1], found[1])
+    assert file.coded().search(query, 5)[1].shape == (1, 5)  # type: ignore[union-attr]
+
+
+def test_exact_passes_over_lists(listed: FlatVectorIndex) -> None:
+    info = listed.segment_infos()[0]
+    index = FlatVectorIndex(SPACE, structure="exact")
+    index.open_segment(info.path, info.checksum, NONE)
+    assert recall(index) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("structure", "forms"),
+    [
+        ("auto", ["rows", "codes", "lists"]),
+        ("exact", ["rows", "rows", "rows"]),
+        ("flat", ["rows", "codes", "codes"]),
+        ("ivf", ["rows", "lists", "lists"]),
+    ],
+)
+def test_the_form_follows_rows_and_setting(structure: Any, forms: list[str]) -> None:
+    assert [form_of(structure, rows) for rows in (20_480, 200_000, 200_001)] == forms
+
+
+def test_what_is_said_of_a_segment(listed: FlatVectorIndex, tmp_path: Path) -> None:
+    path = listed.segment_infos()[0].path
+    (tmp_path / sealing.SEGMENTS).symlink_to(path.parent)
+
+    def said(rows: int, structure: Any) -> dict[str, str]:
+        return explained(Segment("vector", SPACE.id, path.name, b"", 0, rows, 0), tmp_path, structure)
+
+    assert said(300_000, "auto") == {"search": "ivf", "why": "above 200,000 rows, 128 lists are searched in part"}
+    assert said(300_000, "exact")["search"] == "exact"
+    assert "`ragstone rebuild`" in said(300_000, "flat")["why"]
+    gone = Segment("vector", SPACE.id, "gone.seg", b"", 0, 9, 0)
+    assert explained(gone, tmp_path, "auto") == {}
+
+
+def test_a_growing_collection_has_few_segments_and_moves_each_row_seldom() -> None:
+    policy = sealing.POLICIES["vector"]
+    segments: list[SegmentInfo] = []
+    moved = most = 0
+    for number in range(500):
+        segments.append(_segment(f"s{number}", 2000))
+        while names := segments_to_merge(segments, policy):
+            live = sum(info.live for info in segments if info.name in names)
+            segments = [info for info in segments if info.name not in names]
+            segments.append(_segment(f"m{number}-{live}", live))
+            moved += live
+        most = max(most, len(segments))
+    assert most <= 3
+    assert moved <= 12 * 1_000_000
+
+
+def test_segments_of_a_policy_s_size_are_left_alone() -> None:
+    policy = MergePolicy(1, 3.0, 10_000)
+    assert segments_to_merge([_segment("a", 6000), _segment("b", 6000), _segment("c", 100)], policy) == []
+
+
+def _segment(name: str, rows: int) -> SegmentInfo:
+    return SegmentInfo(name, Path(name), b"", 0, rows, rows)
+
+
+def test_who_must_not_wait_leaves_large_merges_to_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sync, "QUICK_ROWS", 5)
+    with_store = SqliteStore(tmp_path / "data")
+    with_store.create_collection("c")
+    index = open_index(with_store, seal_rows=2)
+    for number in range(8):
+        with_store.put("c", [prepared(f"d{number}", [f"word{number} one", f"word{number} two"])])
+        index.refresh()
+        assert index.seal(quick=True)
+    assert len(index.lexical.segment_infos()) > sealing.POLICIES["lexical"].most
+    assert not index.seal(quick=True)
+    assert index.seal()
+    assert len(index.lexical.segment_infos()) <= sealing.POLICIES["lexical"].most
+    assert index.verify().clean
+    with_store.close()
