@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import secrets
 import stat
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -21,6 +22,7 @@ from .cache.memory import MemoryCache
 from .embedding.workers import EmbeddingWorker
 from .errors import InputError, NotFound, RagstoneError, StoreError
 from .index.indexer import Indexer
+from .index.sealing import purge_files
 from .index.sync import CollectionIndex
 from .ingest import pipeline, sources
 from .ingest.names import MEMBER, uri_of
@@ -28,6 +30,8 @@ from .ingest.prepare import PrepareOptions, prepare_parsed
 from .ingest.sandbox import Sandbox
 from .protocols import Embedder, Store
 from .search.retriever import Retriever
+from .storage.backup import IDENTITY, KEPT, BackupReport, backup
+from .storage.purge import purge_database
 from .text.globs import has_magic, path_matcher
 from .text.language import detect_query
 from .transfer import export_documents, import_documents
@@ -407,6 +411,34 @@ class KnowledgeBase:
         for name in names:
             self._after_write(name)
         return count
+
+    def purge(self) -> int:
+        """Takes the bytes of everything that was removed off the disk: out of the indexes, the database, its log and
+        caches; returns by how many bytes the data folder shrank. Interrupted, it can be called again. Backups are
+        not touched. Raises StoreBusy, DiskFull."""
+        before = _bytes_below(self._store.folder)
+        for name in self._store.collections():
+            with suppress(NotFound):  # dropped meanwhile
+                self.index(name).purge()
+        purge_files(self._store)
+        self._parts.cache.clear()
+        purge_database(self._store.folder, needed=pipeline.needed_metadata(self._store))
+        return max(0, before - _bytes_below(self._store.folder))
+
+    def backup(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        keep: int = KEPT,
+        anew: bool = False,
+        check: bool = False,
+        progress: ProgressCallback | None = None,
+    ) -> BackupReport:
+        """Adds a generation to the folder of backups `path` while everything goes on, and keeps the newest `keep`.
+        `anew` stores every page again; `check` reads the parts stored before. Raises InputError, StoreError."""
+        if self._store.get_state(IDENTITY) is None:
+            self._store.set_state(IDENTITY, secrets.token_hex(16))
+        return backup(self._store.folder, Path(path), keep=keep, anew=anew, check=check, progress=progress)
 
     def close(self) -> None:
         """Stops background work, seals what is worth sealing, and lets go of every file and process, also of the

@@ -260,6 +260,7 @@ def remove(
         typer.Argument(metavar="DOCUMENT", help="Uris, paths, folders or globs.", show_default=False),
     ] = None,
     all_: Annotated[bool, typer.Option("--all", help="The whole collection, which must be named.")] = False,
+    purge: Annotated[bool, typer.Option("--purge", help="Also take their bytes off the disk.")] = False,
 ) -> int:
     """Remove documents from the data; the files themselves stay.
 
@@ -276,6 +277,9 @@ def remove(
             kb.drop_collection(session.collection)
         else:
             removed = kb.remove([*map(existing, patterns or ())], collection=session.collection)
+        if purge:
+            session.safe = "The documents are removed; `ragstone purge` takes their bytes off the disk."
+            kb.purge()
     if session.terminal.as_json:
         record: RemoveRecord = {
             "schema_version": SCHEMA_VERSION,

@@ -26,6 +26,11 @@ from ..errors import (
 DATABASE: Final = "ragstone.db"
 SEGMENTS: Final = "segments"
 SCRATCH: Final = "scratch"
+BUILDING: Final = "restoring"
+ASIDE: Final = "before-restore"
+"""Folders of a restore that is under way (storage/restore.py)."""
+CACHES: Final = ("cache.db", "cache.db-wal", "cache.db-shm")
+"""Files in the data folder that hold answers to earlier questions and nothing else."""
 PAGE_SIZE: Final = 8192
 """Bytes; 10 % more rows per second on insert than 4096 (docs/decisions/0003-store.md)."""
 READER_CACHE_KIB: Final = 4_000
@@ -87,6 +92,12 @@ def prepare_folder(folder: Path) -> None:
         os.close(os.open(folder / DATABASE, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
     except OSError as error:
         raise os_error(error, folder) from error
+
+
+def forget_caches(folder: Path) -> None:
+    """Removes every persistent cache of the data folder: the one place to say so, for `purge` and `restore`."""
+    for name in CACHES:
+        (folder / name).unlink(missing_ok=True)
 
 
 def os_error(error: OSError, folder: Path) -> RagstoneError:

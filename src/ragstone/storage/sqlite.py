@@ -25,7 +25,18 @@ from ..text.analysis import ANALYSIS_VERSION
 from ..types import Change, Chunk, Document, Filter, PreparedDocument, Terms
 from . import rows, writes
 from .checks import problems
-from .connect import DATABASE, ReaderPool, connect_reader, connect_writer, fetch, mapped, missing, prepare_folder
+from .connect import (
+    ASIDE,
+    BUILDING,
+    DATABASE,
+    ReaderPool,
+    connect_reader,
+    connect_writer,
+    fetch,
+    mapped,
+    missing,
+    prepare_folder,
+)
 from .migrations import migrate, newest, queries, require_current, version
 from .selection import selected_documents
 from .writer import POLL_SECONDS, Work, Writer, lock_gate, open_gate
@@ -71,6 +82,7 @@ class SqliteStore(Store):
         gate = open_gate(self._folder)
         try:
             lock_gate(gate, self._folder, deadline)
+            self._settle()
             with mapped(self._folder):
                 connection = connect_writer(self._folder)
                 try:
@@ -83,6 +95,13 @@ class SqliteStore(Store):
                     connection.close()
         finally:
             os.close(gate)
+
+    def _settle(self) -> None:
+        """A restore that was killed is undone, or finished where the new database stands already."""
+        if any((self._folder / name).exists() for name in (ASIDE, BUILDING)):
+            from .restore import undo_half
+
+            undo_half(self._folder)
 
     def _require_writable(self, connection: apsw.Connection) -> None:
         if connection.readonly("main") or not os.access(self._folder, os.W_OK):
