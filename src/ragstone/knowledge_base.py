@@ -20,7 +20,7 @@ import msgspec
 from .answer.answerer import Answerer
 from .cache.memory import MemoryCache
 from .embedding.workers import EmbeddingWorker
-from .errors import InputError, NotFound, RagstoneError, StoreError
+from .errors import DiskFull, InputError, NotFound, RagstoneError, StoreError
 from .index.indexer import Indexer
 from .index.sealing import purge_files
 from .index.sync import CollectionIndex
@@ -362,6 +362,7 @@ class KnowledgeBase:
         return {
             "folder": str(folder),
             "bytes": _bytes_below(folder),
+            "state": self._state(),
             "collections": [msgspec.to_builtins(c) for c in self.collections()],
             "segments": {
                 name: [
@@ -376,6 +377,13 @@ class KnowledgeBase:
             },
             "memory_mb": round(psutil.Process().memory_info().rss / 1e6, 1),
         }  # fmt: skip
+
+    def _state(self) -> str:
+        try:
+            self._store.require_room()
+        except DiskFull:
+            return "read-only: disk nearly full"
+        return "writable" if os.access(self._store.folder, os.W_OK) else "read-only: the folder cannot be written"
 
     def models(self) -> list[dict[str, Any]]:
         return self._parts.models()

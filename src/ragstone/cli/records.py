@@ -199,6 +199,7 @@ class StatusRecord(TypedDict):
     schema_version: int
     folder: str
     bytes: Annotated[int, "of the whole data folder on disk"]
+    state: Annotated[str, "`writable`, or `read-only: ` and why"]
     collections: list[CollectionRecord]
     segments: Annotated[
         dict[str, list[dict[str, str | int]]], "sealed index files by collection: kind, space, name, rows, bytes"

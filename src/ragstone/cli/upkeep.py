@@ -41,6 +41,7 @@ def status(session: Session) -> int:
             "schema_version": SCHEMA_VERSION,
             "folder": found["folder"],
             "bytes": found["bytes"],
+            "state": found["state"],
             "collections": [collection_record(c) for c in collections],
             "segments": found["segments"],
             "roots": found["roots"],
@@ -50,6 +51,8 @@ def status(session: Session) -> int:
         terminal.json(record)
         return 0
     terminal.line(f"Data folder  {flat(found['folder'])} ({size(found['bytes'])})")
+    if found["state"] != "writable":
+        terminal.line(f"State        {found['state']}")
     terminal.line(f"Memory       {found['memory_mb']:.0f} MB")
     spaces = sorted({c.space for c in collections if c.space})
     for space in spaces:

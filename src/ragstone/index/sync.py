@@ -296,6 +296,7 @@ class CollectionIndex(CollectionView):
         anything was published. Does nothing where another process is at it. Raises StoreError; then nothing changed."""
         if not self._writable or (rows is None and not self._worth_sealing()):
             return False
+        self._store.require_room()
         with self._sealing, indexer_lock(self._store.folder) as held:
             if not held:
                 return False

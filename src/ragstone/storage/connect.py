@@ -33,6 +33,8 @@ CACHES: Final = ("cache.db", "cache.db-wal", "cache.db-shm")
 """Files in the data folder that hold answers to earlier questions and nothing else."""
 PAGE_SIZE: Final = 8192
 """Bytes; 10 % more rows per second on insert than 4096 (docs/decisions/0003-store.md)."""
+LOG_BYTES: Final = 64 << 20
+"""To which the log is cut when it starts again."""
 READER_CACHE_KIB: Final = 4_000
 WRITER_CACHE_KIB: Final = 16_000
 MAPPED_BYTES: Final = 256 << 20
@@ -121,6 +123,7 @@ def connect_writer(folder: Path) -> apsw.Connection:
     connection.pragma("cache_size", -WRITER_CACHE_KIB)
     connection.pragma("temp_store", "MEMORY")
     connection.pragma("wal_autocheckpoint", 0)
+    connection.pragma("journal_size_limit", LOG_BYTES)  # one large transaction does not leave a large log
     return connection
 
 
