@@ -317,7 +317,7 @@ class PathRecord(TypedDict):
 
 class CheckRecord(TypedDict):
     name: str
-    state: Annotated[str, "ok, note or failed"]
+    state: Annotated[str, "ok, note, mended or failed"]
     detail: str
     hint: str
 

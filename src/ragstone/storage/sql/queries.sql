@@ -308,3 +308,18 @@ DELETE FROM state WHERE key = ?
 
 -- name: state_keys
 SELECT key FROM state WHERE key >= :prefix AND key < :prefix || char(1114111)
+
+-- ---------------------------------------------------------------- mending
+
+-- name: mend_queues
+INSERT INTO waiting (collection_id, space_id, chunk_id)
+SELECT q.collection_id, q.space_id, c.id
+FROM queues q JOIN documents d ON d.collection_id = q.collection_id JOIN chunks c ON c.document_id = d.id
+WHERE NOT EXISTS (SELECT 1 FROM embeddings e WHERE e.space_id = q.space_id AND e.content_hash = c.content_hash)
+ON CONFLICT DO NOTHING
+
+-- name: uri_and_length
+SELECT uri, characters FROM documents WHERE id = ?
+
+-- name: every_segment
+SELECT collection_id, kind, space, name, checksum FROM segments ORDER BY name
