@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from .assemble import open_knowledge_base
     from .errors import (
+        BackupDamaged,
         DamagedFile,
         DeadlineExceeded,
         DiskFull,
@@ -78,6 +79,7 @@ _HOMES = ("types", "errors", "settings", "knowledge_base", "assemble")  # cheape
 __all__ = [
     "Answer",
     "AnswerEvent",
+    "BackupDamaged",
     "Chunk",
     "Citation",
     "CollectionStatus",

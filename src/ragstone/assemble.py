@@ -60,7 +60,7 @@ def open_knowledge_base(
     """Opens the knowledge base of `settings.data.folder`; models and reader processes start when first needed.
     `embedder` takes the place of the one that the settings name. `read_only` writes nothing, and works where nothing
     can be written. Raises StoreError, SettingsError, NotFound where `read_only` finds no data."""
-    store = SqliteStore(settings.data.folder, read_only=read_only)
+    store = SqliteStore(settings.data.folder, read_only=read_only, free_disk=settings.data.free_disk)
     try:
         return KnowledgeBase(_parts(settings, store, read_only, embedder))
     except BaseException:

@@ -17,6 +17,7 @@
     ├── StoreError                            5   500
     │   ├── StoreDamaged                      5   500   the database file fails its checks
     │   ├── StoreNewer                        5   500   written by a newer version
+    │   ├── BackupDamaged                     5   500   a part of a backup is missing or not what was written
     │   ├── StoreReadOnly                     5   503   folder or disk cannot be written
     │   ├── DiskFull                          5   507   no space left; nothing acknowledged was lost
     │   └── StoreBusy                         5   503   another process holds the write lock for too long (retryable)
@@ -120,6 +121,10 @@ class StoreDamaged(StoreError):
 
 
 class StoreNewer(StoreError):
+    pass
+
+
+class BackupDamaged(StoreError):
     pass
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+import secrets
 import stat
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -18,9 +19,9 @@ import msgspec
 from .answer.answerer import Answerer
 from .cache.memory import MemoryCache
 from .embedding.workers import EmbeddingWorker
-from .errors import InputError, NotFound, RagstoneError, StoreError
+from .errors import DiskFull, InputError, NotFound, RagstoneError, StoreError
 from .index.indexer import Indexer
-from .index.sealing import explained
+from .index.sealing import explained, purge_files
 from .index.sync import CollectionIndex
 from .index.vectors import Structure
 from .ingest import pipeline, sources
@@ -29,6 +30,8 @@ from .ingest.prepare import PrepareOptions, prepare_parsed, source_hash
 from .ingest.sandbox import Sandbox
 from .protocols import Embedder, Store
 from .search.retriever import Retriever
+from .storage.backup import IDENTITY, KEPT, BackupReport, backup
+from .storage.purge import purge_database
 from .text.globs import has_magic, path_matcher
 from .text.language import detect_query
 from .transfer import export_documents, import_documents
@@ -362,6 +365,7 @@ class KnowledgeBase:
         return {
             "folder": str(folder),
             "bytes": _bytes_below(folder),
+            "state": self._state(),
             "collections": [msgspec.to_builtins(c) for c in self.collections()],
             "segments": {
                 name: [
@@ -379,6 +383,13 @@ class KnowledgeBase:
             },
             "memory_mb": round(psutil.Process().memory_info().rss / 1e6, 1),
         }  # fmt: skip
+
+    def _state(self) -> str:
+        try:
+            self._store.require_room()
+        except DiskFull:
+            return "read-only: disk nearly full"
+        return "writable" if os.access(self._store.folder, os.W_OK) else "read-only: the folder cannot be written"
 
     def models(self) -> list[dict[str, Any]]:
         return self._parts.models()
@@ -414,6 +425,34 @@ class KnowledgeBase:
         for name in names:
             self._after_write(name)
         return count
+
+    def purge(self) -> int:
+        """Takes the bytes of everything that was removed off the disk: out of the indexes, the database, its log and
+        caches; returns by how many bytes the data folder shrank. Interrupted, it can be called again. Backups are
+        not touched. Raises StoreBusy, DiskFull."""
+        before = _bytes_below(self._store.folder)
+        for name in self._store.collections():
+            with suppress(NotFound):  # dropped meanwhile
+                self.index(name).purge()
+        purge_files(self._store)
+        self._parts.cache.clear()
+        purge_database(self._store.folder, needed=pipeline.needed_metadata(self._store))
+        return max(0, before - _bytes_below(self._store.folder))
+
+    def backup(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        keep: int = KEPT,
+        anew: bool = False,
+        check: bool = False,
+        progress: ProgressCallback | None = None,
+    ) -> BackupReport:
+        """Adds a generation to the folder of backups `path` while everything goes on, and keeps the newest `keep`.
+        `anew` stores every page again; `check` reads the parts stored before. Raises InputError, StoreError."""
+        if self._store.get_state(IDENTITY) is None:
+            self._store.set_state(IDENTITY, secrets.token_hex(16))
+        return backup(self._store.folder, Path(path), keep=keep, anew=anew, check=check, progress=progress)
 
     def close(self) -> None:
         """Stops background work, seals what is worth sealing, and lets go of every file and process, also of the

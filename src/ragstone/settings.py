@@ -59,6 +59,13 @@ class DataSettings:
             "(Linux: $XDG_DATA_HOME/ragstone or ~/.local/share/ragstone)."
         }
     )
+    free_disk: int = _setting(
+        200_000_000,
+        "Space that is left free on the disk of the data folder: below, nothing is added until there is more; "
+        "searching and removing go on. 0: none.",
+        low=0,
+        size=True,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,7 +298,7 @@ def at(folder: Path, settings: Settings | None = None) -> Settings:
     """`settings` (default: all defaults) with another data folder."""
     if settings is None:
         return Settings(data=DataSettings(folder=folder))
-    return replace(settings, data=DataSettings(folder=folder))
+    return replace(settings, data=replace(settings.data, folder=folder))
 
 
 def _platform_folder(environ: Mapping[str, str], xdg: str, unix: str, mac: str, windows: str) -> Path:

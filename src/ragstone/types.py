@@ -369,7 +369,10 @@ class IngestReport:
 class Progress:
     """One step of long work. `total` is None while it is not known."""
 
-    stage: Literal["discover", "read", "store", "embed", "index", "rebuild", "verify", "export", "import"]
+    stage: Literal[
+        "discover", "read", "store", "embed", "index", "rebuild", "verify", "export", "import",
+        "backup", "restore", "check",
+    ]  # fmt: skip
     done: int
     total: int | None
     item: str = ""

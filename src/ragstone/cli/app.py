@@ -43,6 +43,9 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "rebuild": ("upkeep", "Build every index anew from the documents."),
         "export": ("upkeep", "Write documents to a file."),
         "import": ("upkeep", "Read documents that export wrote."),
+        "purge": ("upkeep", "Take the bytes of what was removed off the disk."),
+        "backup": ("backups", "Store what changed since the last backup; list and check backups."),
+        "restore": ("backups", "Make the data what it was at a backup."),
     },
     "Setup": {
         "config": ("configuration", "Show settings and where each comes from; write a file."),

@@ -14,7 +14,9 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Literal
+from typing import Annotated, Literal
+
+import typer
 
 from ..errors import NotFound, RagstoneError
 from .records import SCHEMA_VERSION, DoctorRecord
@@ -41,20 +43,25 @@ class Check:
     """`note` is worth knowing and stops nothing."""
 
     name: str
-    state: Literal["ok", "note", "failed"]
+    state: Literal["ok", "note", "mended", "failed"]
     detail: str
     hint: str = ""
 
 
 @command(app)
-def doctor(session: Session) -> int:
+def doctor(
+    session: Session,
+    fix: Annotated[bool, typer.Option("--fix", help="Mend what can be mended without losing anything.")] = False,
+) -> int:
     """Check this installation and say what to do.
 
-    Libraries, SQLite, data folder, disk and memory, settings, the embedding model (its hash and one real
-    embedding), extras. Exit code 1 where a check failed. Nothing is sent anywhere, but to servers that the
-    settings name.
+    Libraries, SQLite, data folder, disk and memory, settings, every row of the database and every index file, the
+    embedding model (its hash and one real embedding), extras. With --fix: permissions, interrupted restores and
+    upgrades, temporary files, the log, indexes of the database, stray rows, index files. Exit code 1 where a check
+    failed. Nothing is sent anywhere, but to servers that the settings name.
     """
-    checks = list(_checks(session))
+    session.safe = "Each thing is mended at once or not at all; run the same command again."
+    checks = list(_checks(session, fix))
     failed = sum(check.state == "failed" for check in checks)
     terminal = session.terminal
     if terminal.as_json:
@@ -70,7 +77,7 @@ def doctor(session: Session) -> int:
     return FAILED if failed else 0
 
 
-def _checks(session: Session) -> Iterator[Check]:
+def _checks(session: Session, fix: bool) -> Iterator[Check]:
     python = f"{platform.python_implementation()} {platform.python_version()}"
     yield Check("python", "ok", f"{python} on {platform.system()} {platform.machine()}")
     yield from (_library(name) for name in _LIBRARIES)
@@ -82,6 +89,7 @@ def _checks(session: Session) -> Iterator[Check]:
         yield Check("settings", "failed", error.message, error.hint)
         return
     yield Check("settings", "ok", str(settings.file) if settings.file else "no file; defaults and environment")
+    yield from _data(settings.data.folder, fix)
     yield _folder(settings.data.folder)
     yield _disk(settings.data.folder)
     yield _attempt("documents", lambda: _documents(session))
@@ -140,6 +148,24 @@ def _disk(folder: Path) -> Check:
     if free < LOW_DISK:
         return Check("disk", "note", f"{size(free)} free", "Make room, or choose another disk with --data.")
     return Check("disk", "ok", f"{size(free)} free")
+
+
+def _data(folder: Path, fix: bool) -> Iterator[Check]:
+    """What is wrong with the data folder, mended where `fix` says so."""
+    from ..storage.mending import findings
+
+    for finding in findings(folder):
+        if finding.mend is None:
+            yield Check(finding.name, "failed", finding.detail, finding.hint)
+        elif not fix:
+            yield Check(finding.name, "note", finding.detail, "ragstone doctor --fix")
+        else:
+            try:
+                finding.mend()
+            except RagstoneError as error:
+                yield Check(finding.name, "failed", f"{finding.detail}; {error.message}", error.hint)
+            else:
+                yield Check(finding.name, "mended", finding.detail)
 
 
 def _attempt(name: str, check: Callable[[], Check]) -> Check:

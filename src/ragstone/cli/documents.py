@@ -263,6 +263,7 @@ def remove(
         typer.Argument(metavar="DOCUMENT", help="Uris, paths, folders or globs.", show_default=False),
     ] = None,
     all_: Annotated[bool, typer.Option("--all", help="The whole collection, which must be named.")] = False,
+    purge: Annotated[bool, typer.Option("--purge", help="Also take their bytes off the disk.")] = False,
 ) -> int:
     """Remove documents from the data; the files themselves stay.
 
@@ -280,6 +281,9 @@ def remove(
         else:
             removed = kb.remove([*map(existing, patterns or ())], collection=session.collection)
         followed = [] if all_ else kb.store.roots(session.collection)
+        if purge:
+            session.safe = "The documents are removed; `ragstone purge` takes their bytes off the disk."
+            kb.purge()
     if session.terminal.as_json:
         record: RemoveRecord = {
             "schema_version": SCHEMA_VERSION,

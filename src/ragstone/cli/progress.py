@@ -24,10 +24,14 @@ _LABELS = {
     "index": "Indexing",
     "rebuild": "Rebuilding",
     "verify": "Checking",
+    "backup": "Storing",
+    "restore": "Restoring",
+    "check": "Checking",
     "export": "Exporting",
     "import": "Importing",
 }
 _UNITS = {"embed": "chunk", "index": "chunk", "rebuild": "chunk", "verify": "check"}
+_UNITS |= {"backup": "page", "restore": "part", "check": "generation"}
 
 
 class ProgressDisplay(AbstractContextManager["ProgressDisplay"]):

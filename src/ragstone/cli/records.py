@@ -199,6 +199,7 @@ class StatusRecord(TypedDict):
     schema_version: int
     folder: str
     bytes: Annotated[int, "of the whole data folder on disk"]
+    state: Annotated[str, "`writable`, or `read-only: ` and why"]
     collections: list[CollectionRecord]
     segments: Annotated[
         dict[str, list[dict[str, str | int]]],
@@ -234,6 +235,59 @@ class DoneRecord(TypedDict):
     seconds: float
 
 
+class PurgeRecord(TypedDict):
+    """`purge`."""
+
+    schema_version: int
+    freed: Annotated[int, "bytes by which the data folder shrank"]
+    bytes: Annotated[int, "of the whole data folder on disk"]
+    seconds: float
+
+
+class BackupRecord(TypedDict):
+    """`backup`."""
+
+    schema_version: int
+    path: str
+    generation: Annotated[int, "number of the new generation"]
+    bytes: Annotated[int, "what a restore gives back: database and index files"]
+    stored: Annotated[int, "bytes that were new"]
+    generations: Annotated[list[int], "those that are there now, rising"]
+    removed: Annotated[list[int], "those that were too old"]
+    seconds: float
+
+
+class GenerationRecord(TypedDict):
+    generation: int
+    created: Annotated[float, "seconds since 1970 (UTC)"]
+    bytes: Annotated[int, "what a restore gives back: database and index files"]
+    schema: Annotated[int, "number of the database's schema"]
+    version: Annotated[str, "of Ragstone, that wrote it"]
+    problems: Annotated[list[str], "what is wrong with it; looked for with --check only"]
+
+
+class BackupsRecord(TypedDict):
+    """`backup --list`, and with `--check` what is wrong. Exit code 5 where a generation is damaged."""
+
+    schema_version: int
+    path: str
+    generations: list[GenerationRecord]
+    unreadable: Annotated[list[int], "generations whose manifest is damaged"]
+
+
+class RestoreRecord(TypedDict):
+    """`restore`."""
+
+    schema_version: int
+    path: str
+    folder: Annotated[str, "the data folder"]
+    generation: int
+    created: Annotated[float, "seconds since 1970 (UTC)"]
+    bytes: int
+    documents: int
+    seconds: float
+
+
 class ModelsRecord(TypedDict):
     """`models`."""
 
@@ -264,7 +318,7 @@ class PathRecord(TypedDict):
 
 class CheckRecord(TypedDict):
     name: str
-    state: Annotated[str, "ok, note or failed"]
+    state: Annotated[str, "ok, note, mended or failed"]
     detail: str
     hint: str
 
@@ -380,6 +434,10 @@ RECORDS: tuple[type, ...] = (
     VerifyRecord,
     DoneRecord,
     TransferRecord,
+    PurgeRecord,
+    BackupRecord,
+    BackupsRecord,
+    RestoreRecord,
     ModelsRecord,
     ConfigRecord,
     PathRecord,

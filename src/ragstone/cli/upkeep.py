@@ -1,4 +1,4 @@
-"""Commands about the data folder as a whole: status, verify, rebuild, export, import."""
+"""Commands about the data folder as a whole: status, verify, rebuild, purge, export, import."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from ..errors import InputError, ModelError, StoreDamaged
 from .records import (
     SCHEMA_VERSION,
     DoneRecord,
+    PurgeRecord,
     StatusRecord,
     TransferRecord,
     VerifyRecord,
@@ -40,6 +41,7 @@ def status(session: Session) -> int:
             "schema_version": SCHEMA_VERSION,
             "folder": found["folder"],
             "bytes": found["bytes"],
+            "state": found["state"],
             "collections": [collection_record(c) for c in collections],
             "segments": found["segments"],
             "roots": found["roots"],
@@ -49,6 +51,8 @@ def status(session: Session) -> int:
         terminal.json(record)
         return 0
     terminal.line(f"Data folder  {flat(found['folder'])} ({size(found['bytes'])})")
+    if found["state"] != "writable":
+        terminal.line(f"State        {found['state']}")
     terminal.line(f"Memory       {found['memory_mb']:.0f} MB")
     spaces = sorted({c.space for c in collections if c.space})
     for space in spaces:
@@ -137,6 +141,33 @@ def rebuild(session: Session) -> int:
         session.terminal.json(record)
     else:
         session.terminal.line(f"Rebuilt in {duration(seconds)}.")
+    return 0
+
+
+@command(app)
+def purge(session: Session) -> int:
+    """Take the bytes of what was removed off the disk.
+
+    Removed documents are never found again; until they are overwritten their bytes still lie in free parts of the
+    files. This writes database and indexes anew without them. Needs room for a second copy of the database; writers
+    wait meanwhile. Backups keep what they hold (`ragstone backup --anew --keep 1`).
+    """
+    session.safe = "Nothing was lost; run the same command again to purge all."
+    started = time.monotonic()
+    with session.open() as kb:
+        freed = kb.purge()
+        left = kb.status()["bytes"]
+    seconds = time.monotonic() - started
+    if session.terminal.as_json:
+        record: PurgeRecord = {
+            "schema_version": SCHEMA_VERSION,
+            "freed": freed,
+            "bytes": left,
+            "seconds": seconds,
+        }
+        session.terminal.json(record)
+    else:
+        session.terminal.line(f"Purged in {duration(seconds)}: {size(freed)} freed, {size(left)} left.")
     return 0
 
 

@@ -21,7 +21,7 @@ def write_file(path: Path, pieces: Iterable[bytes]) -> bytes:
     digest = hashlib.blake2b(digest_size=CHECKSUM_BYTES)
     temporary = path.with_name(path.name + ".tmp")
     try:
-        with temporary.open("wb") as file:
+        with open(temporary, "wb", opener=_private) as file:
             for piece in pieces:
                 digest.update(piece)
                 file.write(piece)
@@ -40,6 +40,10 @@ def file_checksum(path: Path) -> bytes:
     resident memory. Raises OSError."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=CHECKSUM_BYTES)).digest()
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_CLOEXEC, 0o600)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -19,7 +19,7 @@ from typing import Protocol
 
 import numpy as np
 
-from ..errors import NotFound, StoreDamaged
+from ..errors import NotFound, StoreBusy, StoreDamaged
 from ..protocols import Ids, Segment, Store
 from .lexical import SegmentInfo
 from .vector_file import lists_of
@@ -31,6 +31,7 @@ MOST_DEAD = 0.2
 """Share of dead rows above which a segment is written anew."""
 GRACE_SECONDS = 60.0
 """A file that nothing refers to is left alone for so long after it was written."""
+PURGE_WAIT_SECONDS = 60.0
 SLACK = 5_000
 """Log entries that stay below the watermarks, so that who follows the log rarely has to open the segments again."""
 MOST_LAG = 100_000
@@ -181,6 +182,15 @@ def remove_orphans(store: Store, *, grace_seconds: float = GRACE_SECONDS) -> lis
             path.unlink()
             removed.append(path.name)
     return removed
+
+
+def purge_files(store: Store) -> list[str]:
+    """Removes every index file that nothing refers to, however new. Raises StoreBusy where another process seals for
+    more than a minute."""
+    with indexer_lock(store.folder, wait_seconds=PURGE_WAIT_SECONDS) as held:
+        if not held:
+            raise StoreBusy("the indexes are being written by another process.", "Try again later.")
+        return remove_orphans(store, grace_seconds=0)
 
 
 def trim_log(store: Store, *, slack: int = SLACK) -> None:

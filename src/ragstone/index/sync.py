@@ -301,6 +301,7 @@ class CollectionIndex(CollectionView):
         changed."""
         if not self._writable or (rows is None and not self._worth_sealing(quick)):
             return False
+        self._store.require_room()
         if not self._sealing.acquire(blocking=not quick):
             return False
         try:
@@ -432,6 +433,40 @@ class CollectionIndex(CollectionView):
                 self._published = self._identity(self._store.segments(self._collection))
                 self._follow()
             remove_orphans(self._store)
+
+    def purge(self) -> int:
+        """Writes every sealed file anew that holds a row of a deleted chunk; returns how many were. The old files
+        stay until `sealing.purge_files`. Files of a space that is not followed here are unpublished: who follows it
+        makes them again from the store. Raises StoreBusy where another process seals for more than a minute, and
+        StoreError."""
+        with self._sealing, indexer_lock(self._store.folder, wait_seconds=_REBUILD_WAIT_SECONDS) as held:
+            if not held:
+                raise StoreBusy("the indexes are being written by another process.", "Try again later.")
+            self._adopt()
+            written = 0
+            for space in self._state.watermarks:
+                written += self._purge_set(space)
+            for segment in self._store.segments(self._collection):
+                if segment.kind == "vector" and segment.space not in self._state.vectors:
+                    self._store.publish(self._collection, "vector", segment.space, [])
+            self._published = self._identity(self._store.segments(self._collection))
+            return written
+
+    def _purge_set(self, space: str) -> int:
+        index: Sealable = self._state.vectors[space] if space else self._state.lexical
+        kind: Literal["lexical", "vector"] = "vector" if space else "lexical"
+        with self._lock:
+            seq = self._state.seq
+        if space in self._remade:
+            self._seal_set(space, 1, None)
+        stale = [info.name for info in index.segment_infos() if info.live < info.rows]
+        for name in stale:
+            index.merge(new_path(self._store.folder, kind, seq), [name])
+        if stale:
+            # a set without a file is published too: else the next process would open the old files
+            self._store.publish(self._collection, kind, space, described(index, kind, space, seq))
+            self._state.watermarks[space] = seq
+        return len(stale)
 
     def close(self) -> None:
         """Seals what is worth it; nothing where the collection was dropped. The store must still be open."""

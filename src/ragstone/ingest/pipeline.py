@@ -22,6 +22,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass, replace
 from functools import cache
+from pathlib import Path
 from typing import Final, Protocol
 
 import msgspec
@@ -242,6 +243,20 @@ def _remembered(store: Store, collection: str) -> Callable[[str], Metadata]:
         return msgspec.json.decode(text, type=dict[str, MetadataValue]) if text else {}
 
     return metadata_of
+
+
+def needed_metadata(store: Store) -> Callable[[str], bool]:
+    """Whether a value that `remember` kept under this key belongs to a root that is still followed. A root that is
+    not there now, whose links cannot be resolved, keeps all of its collection."""
+    live: set[str] = set()
+    unsure: set[str] = set()
+    for collection in store.collections():
+        for root in store.roots(collection):
+            path = path_of(root)
+            live |= {_metadata_key(collection, path), _metadata_key(collection, resolved(path))}
+            if not Path(path).exists():
+                unsure.add(_metadata_key(collection, ""))
+    return lambda key: key in live or key.startswith(tuple(unsure))
 
 
 def _metadata_key(collection: str, root: str) -> str:

@@ -27,8 +27,15 @@ from ..errors import (
 DATABASE: Final = "ragstone.db"
 SEGMENTS: Final = "segments"
 SCRATCH: Final = "scratch"
+BUILDING: Final = "restoring"
+ASIDE: Final = "before-restore"
+"""Folders of a restore that is under way (storage/restore.py)."""
+CACHES: Final = ("cache.db", "cache.db-wal", "cache.db-shm")
+"""Files in the data folder that hold answers to earlier questions and nothing else."""
 PAGE_SIZE: Final = 8192
 """Bytes; 10 % more rows per second on insert than 4096 (docs/decisions/0003-store.md)."""
+LOG_BYTES: Final = 64 << 20
+"""To which the log is cut when it starts again."""
 READER_CACHE_KIB: Final = 4_000
 WRITER_CACHE_KIB: Final = 16_000
 MAPPED_BYTES: Final = 256 << 20
@@ -98,6 +105,12 @@ def prepare_folder(folder: Path) -> None:
         raise os_error(error, folder) from error
 
 
+def forget_caches(folder: Path) -> None:
+    """Removes every persistent cache of the data folder: the one place to say so, for `purge` and `restore`."""
+    for name in CACHES:
+        (folder / name).unlink(missing_ok=True)
+
+
 def os_error(error: OSError, folder: Path) -> RagstoneError:
     import errno
 
@@ -119,6 +132,7 @@ def connect_writer(folder: Path) -> apsw.Connection:
     connection.pragma("cache_size", -WRITER_CACHE_KIB)
     connection.pragma("temp_store", "MEMORY")
     connection.pragma("wal_autocheckpoint", 0)
+    connection.pragma("journal_size_limit", LOG_BYTES)  # one large transaction does not leave a large log
     return connection
 
 

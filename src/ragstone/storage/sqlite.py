@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import threading
 import time
 from collections import OrderedDict
@@ -19,13 +20,23 @@ from typing import Any, Final, Literal, TypeVar
 import apsw
 import numpy as np
 
-from ..errors import InputError, NotFound, StoreDamaged, StoreReadOnly
+from ..errors import DiskFull, InputError, NotFound, StoreDamaged, StoreReadOnly
 from ..protocols import Ids, Known, Owners, Pending, PutResult, Segment, Store, Vectors
 from ..text.analysis import ANALYSIS_VERSION
 from ..types import Change, Chunk, Document, Filter, PreparedDocument, Terms
 from . import rows, writes
 from .checks import problems
-from .connect import ReaderPool, connect_reader, connect_writer, fetch, mapped, prepare_folder, require_data
+from .connect import (
+    ASIDE,
+    BUILDING,
+    ReaderPool,
+    connect_reader,
+    connect_writer,
+    fetch,
+    mapped,
+    prepare_folder,
+    require_data,
+)
 from .migrations import migrate, newest, queries, require_current, version
 from .selection import selected_documents
 from .writer import POLL_SECONDS, Work, Writer, lock_gate, open_gate
@@ -45,11 +56,15 @@ _NAME = re.compile(r"[\w][\w .@+-]{0,127}")
 
 class SqliteStore(Store):
     """Opens (and makes, or migrates) the data folder `folder`. `read_only` writes nothing at all, and works in a
-    folder that cannot be written. Raises StoreReadOnly, StoreNewer, StoreDamaged, StoreBusy, DiskFull; NotFound
+    folder that cannot be written. While less than `free_disk` bytes are free on the disk, what adds is refused with
+    DiskFull. Raises StoreReadOnly, StoreNewer, StoreDamaged, StoreBusy, DiskFull; NotFound
     where `read_only` finds no data."""
 
-    def __init__(self, folder: Path, *, read_only: bool = False, busy_timeout: float = BUSY_SECONDS) -> None:
+    def __init__(
+        self, folder: Path, *, read_only: bool = False, busy_timeout: float = BUSY_SECONDS, free_disk: int = 0
+    ) -> None:
         self._folder = Path(folder)
+        self._free_disk = free_disk
         self._read_only = read_only
         self._readers = ReaderPool(self._folder)
         self._version_lock = threading.Lock()
@@ -70,6 +85,7 @@ class SqliteStore(Store):
         gate = open_gate(self._folder)
         try:
             lock_gate(gate, self._folder, deadline)
+            self._settle()
             with mapped(self._folder):
                 connection = connect_writer(self._folder)
                 try:
@@ -82,6 +98,13 @@ class SqliteStore(Store):
                     connection.close()
         finally:
             os.close(gate)
+
+    def _settle(self) -> None:
+        """A restore that was killed is undone, or finished where the new database stands already."""
+        if any((self._folder / name).exists() for name in (ASIDE, BUILDING)):
+            from .restore import undo_half
+
+            undo_half(self._folder)
 
     def _require_writable(self, connection: apsw.Connection) -> None:
         if connection.readonly("main") or not os.access(self._folder, os.W_OK):
@@ -113,11 +136,23 @@ class SqliteStore(Store):
                 self._version_connection = None
         self._writer.close()
 
-    def _write(self, work: Work[T]) -> T:
+    def require_room(self) -> None:
+        free = shutil.disk_usage(self._folder).free  # 2 µs
+        if free < self._free_disk:
+            raise DiskFull(
+                f"the disk of the data folder is nearly full: {free >> 20} MiB are free, {self._free_disk >> 20} MiB "
+                "are kept so; nothing is added, searching goes on.",
+                "Free space there, or set data.free_disk lower; it goes on by itself then.",
+            )
+
+    def _write(self, work: Work[T], *, frees: bool = False) -> T:
+        """`frees`: allowed on a disk that is nearly full, because it makes room sooner or later."""
         if self._read_only:
             raise StoreReadOnly(
                 f"the data folder {self._folder} was opened for reading only.", "Open it without read-only to write."
             )
+        if not frees:
+            self.require_room()
         return self._writer.run(work)
 
     # ------------------------------------------------------------------ collections
@@ -137,7 +172,7 @@ class SqliteStore(Store):
         self._write(lambda connection: _run(connection, "create_collection", (name,)))
 
     def drop_collection(self, name: str) -> None:
-        self._write(lambda connection: writes.drop_collection(connection, name))
+        self._write(lambda connection: writes.drop_collection(connection, name), frees=True)
 
     def revision(self, collection: str) -> int:
         with self._readers.use() as connection:
@@ -163,7 +198,7 @@ class SqliteStore(Store):
         return results
 
     def delete(self, collection: str, uris: Sequence[str]) -> list[str]:
-        return self._write(lambda connection: writes.delete(connection, collection, uris))
+        return self._write(lambda connection: writes.delete(connection, collection, uris), frees=True)
 
     def known(self, collection: str) -> dict[str, Known]:
         with self._readers.snapshot() as connection:
@@ -267,7 +302,7 @@ class SqliteStore(Store):
         bound = self.first_seq()
         while bound < below:
             bound = min(bound + TRIMMED, below)
-            self._write(partial(_trim, below=bound))
+            self._write(partial(_trim, below=bound), frees=True)
 
     def data_version(self) -> int:
         """Read on a connection that never writes, which therefore sees the commits of this process as well."""
@@ -335,7 +370,7 @@ class SqliteStore(Store):
                 values = (s.name, position, s.checksum, s.size, s.rows, s.watermark, s.dead)
                 _run(connection, "insert_segment", (owner, kind, space, *values))
 
-        self._write(work)
+        self._write(work, frees=True)  # whoever writes files for it asks for room first
 
     def roots(self, collection: str) -> list[str]:
         with self._readers.snapshot() as connection:
@@ -348,7 +383,7 @@ class SqliteStore(Store):
 
     def remove_root(self, collection: str, path: str) -> None:
         if path in self.roots(collection):
-            self._write(lambda c: _run(c, "remove_root", (writes.collection_id(c, collection), path)))
+            self._write(lambda c: _run(c, "remove_root", (writes.collection_id(c, collection), path)), frees=True)
 
     def get_state(self, key: str) -> str | None:
         with self._readers.use() as connection:

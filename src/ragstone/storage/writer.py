@@ -168,6 +168,7 @@ class Writer:
         deadline = time.monotonic() + self._busy_timeout
         lock_gate(self._gate, self._folder, deadline)
         try:
+            self._restart_log(connection, deadline)
             while True:
                 try:
                     connection.execute("BEGIN IMMEDIATE")
@@ -178,6 +179,21 @@ class Writer:
                 time.sleep(POLL_SECONDS)
         finally:
             fcntl.flock(self._gate, fcntl.LOCK_UN)
+
+    def _restart_log(self, connection: apsw.Connection, deadline: float) -> None:
+        """Where the log has come to its bound because somebody reads an old state, waits for that reader rather than
+        let the log grow. Raises StoreBusy."""
+        while self._log_pages >= LOG_PAGES_FORCED:
+            try:
+                connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_RESTART)
+                self._log_pages = 0
+            except apsw.BusyError as error:
+                if time.monotonic() >= deadline:
+                    raise StoreBusy(
+                        f"a process has been reading an old state of {self._folder} for too long, so its log is full.",
+                        "Stop that process (`fuser -v` names it), or try again when it is done.",
+                    ) from error
+                time.sleep(POLL_SECONDS)
 
     def _checkpoint(self) -> None:
         """After the callers were answered, so that none waits for it. A checkpoint that cannot be made now is made

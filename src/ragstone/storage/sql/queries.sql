@@ -284,3 +284,42 @@ WHERE NOT EXISTS (SELECT 1 FROM chunks c WHERE c.id = w.chunk_id)
 
 -- name: check_terms
 SELECT count(*) FROM tail_terms t WHERE NOT EXISTS (SELECT 1 FROM chunks c WHERE c.id = t.chunk_id)
+
+-- ---------------------------------------------------------------- purging
+
+-- name: purge_embeddings
+DELETE FROM embeddings
+WHERE NOT EXISTS (SELECT 1 FROM chunks c WHERE c.content_hash = embeddings.content_hash)
+
+-- name: purge_terms
+DELETE FROM tail_terms WHERE NOT EXISTS (SELECT 1 FROM chunks c WHERE c.id = tail_terms.chunk_id)
+
+-- name: purge_waiting
+DELETE FROM waiting
+WHERE NOT EXISTS (SELECT 1 FROM chunks c WHERE c.id = waiting.chunk_id)
+   OR EXISTS (SELECT 1 FROM chunks c JOIN embeddings e
+              ON e.space_id = waiting.space_id AND e.content_hash = c.content_hash WHERE c.id = waiting.chunk_id)
+
+-- name: purge_roots
+DELETE FROM roots WHERE collection_id IN (SELECT id FROM collections WHERE dropped)
+
+-- name: forget_state
+DELETE FROM state WHERE key = ?
+
+-- name: state_keys
+SELECT key FROM state WHERE key >= :prefix AND key < :prefix || char(1114111)
+
+-- ---------------------------------------------------------------- mending
+
+-- name: mend_queues
+INSERT INTO waiting (collection_id, space_id, chunk_id)
+SELECT q.collection_id, q.space_id, c.id
+FROM queues q JOIN documents d ON d.collection_id = q.collection_id JOIN chunks c ON c.document_id = d.id
+WHERE NOT EXISTS (SELECT 1 FROM embeddings e WHERE e.space_id = q.space_id AND e.content_hash = c.content_hash)
+ON CONFLICT DO NOTHING
+
+-- name: uri_and_length
+SELECT uri, characters FROM documents WHERE id = ?
+
+-- name: every_segment
+SELECT collection_id, kind, space, name, checksum FROM segments ORDER BY name
