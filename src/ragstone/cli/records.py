@@ -204,7 +204,11 @@ class StatusRecord(TypedDict):
         dict[str, list[dict[str, str | int]]], "sealed index files by collection: kind, space, name, rows, bytes"
     ]
     roots: Annotated[dict[str, list[str]], "folders that `sync` follows, by collection"]
-    cache: Annotated[dict[str, float], "entries, hits, misses and hit rate of this process's query cache"]
+    caches: Annotated[
+        dict[str, dict[str, float]],
+        "entries and bytes of each cache; for those of this process (results, answers) also hits, misses, evictions "
+        "and hit_rate",
+    ]
     memory_mb: Annotated[float, "resident memory of this process"]
 
 
