@@ -32,7 +32,7 @@ CACHE: Final = "cache.db"
 LOCK: Final = "cache.lock"
 VERSION: Final = 1
 """Of the tables below; a file of another version is made anew."""
-BUSY_MS: Final = 5_000
+BUSY_MS: Final = 2_000
 """For writers, none of which a question waits for; a transaction takes milliseconds."""
 MOST_QUESTIONS: Final = 2_000
 """Questions whose number is kept. Above it all numbers are halved and the rarer half is forgotten."""
