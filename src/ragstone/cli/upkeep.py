@@ -53,7 +53,7 @@ def status(session: Session) -> int:
     for name, counts in found["caches"].items():
         if counts["entries"]:
             of = f" ({size(int(counts['bytes']))})" if "bytes" in counts else ""
-            terminal.line(f"Cache        {counts['entries']:.0f} {name}{of}")
+            terminal.line(f"Cache        {name}: {counts['entries']:.0f}{of}")
     spaces = sorted({c.space for c in collections if c.space})
     for space in spaces:
         terminal.line(f"Vectors      {flat(space)}")
