@@ -292,7 +292,7 @@ class KnowledgeBase:
         )[0]  # fmt: skip
         # kept only if nothing was written meanwhile, so that the key describes what the result was made of, and
         # only if nothing was left out for a deadline
-        if cache and not (deadline and result.notes) and state == self._standing(names):
+        if cache and result.complete and state == self._standing(names):
             self._parts.results.put(key, result)
         return result
 
@@ -381,7 +381,7 @@ class KnowledgeBase:
             if event.answer is None:
                 yield event
                 continue
-            if key is not None and event.answer.complete and not (deadline and found.notes):
+            if key is not None and event.answer.complete and found.complete:
                 self._parts.answers.put(key, keep(event.answer, found.hits))
             timings = {"search": found.timings["total"], **event.answer.timings}
             notes = (*found.notes, *event.answer.notes)

@@ -229,13 +229,15 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
-    """`timings` are milliseconds by stage. `notes` say what was left out and why (no vectors yet, deadline)."""
+    """`timings` are milliseconds by stage. `notes` say what was left out and why (no vectors yet, deadline).
+    `complete` is False where that was for want of time."""
 
     query: str
     hits: tuple[Hit, ...]
     revision: int
     timings: Mapping[str, float]
     notes: tuple[str, ...] = ()
+    complete: bool = True
 
 
 @dataclass(frozen=True, slots=True)
