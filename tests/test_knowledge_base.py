@@ -126,7 +126,7 @@ def test_a_cached_result_is_never_stale(tmp_path: Path) -> None:
         assert kb.search("alpha").hits[0].parts.dense is not None
         kb.add_texts([("b", "", "alpha two", {})])
         assert len(kb.search("alpha").hits) == 2
-        assert kb.status()["cache"]["hits"] == 1
+        assert kb.status()["caches"]["results"]["hits"] == 1
 
 
 def together(kb: KnowledgeBase, text: str) -> None:

@@ -25,8 +25,7 @@ def toml(folder: Path, text: str) -> Path:
 def test_defaults_without_any_source() -> None:
     settings = load(None, HOME)
     assert settings.search.k == 10
-    assert settings.search.cache_entries == 500
-    assert settings.search.cache_ttl == 300
+    assert (settings.cache.policy, settings.cache.entries, settings.cache.ttl) == ("lru", 1000, 604_800)
     assert settings.answer.model == "extractive"
     assert settings.data.folder.name == "ragstone"
     assert settings.origin("search.k") == "default"

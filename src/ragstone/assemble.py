@@ -10,10 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
+import numpy as np
 
+from . import __version__
+from .cache.answers import KeptAnswer, decode, encode
+from .cache.file import Kept, remove
 from .cache.memory import MemoryCache
+from .cache.persistent import DiskCache, Persistent, TieredCache
 from .embedding.cached import CachedEmbedder
-from .errors import SettingsError
+from .errors import SettingsError, StoreReadOnly
 from .ingest.limits import ReadLimits
 from .ingest.prepare import PrepareOptions
 from .ingest.sources import SourceOptions
@@ -22,19 +27,22 @@ from .models import LocalModel, ModelRegistry
 from .search.retriever import Retriever, Tuning
 from .settings import Settings
 from .storage.sqlite import SqliteStore
+from .text.analysis import ANALYSIS_VERSION
 
 if TYPE_CHECKING:
     from .answer.answerer import Answerer
     from .embedding.workers import EmbeddingWorker
     from .index.sync import CollectionIndex
     from .ingest.sandbox import Sandbox
-    from .protocols import LLM, Embedder, Reranker
+    from .protocols import LLM, Cache, Embedder, Reranker, Vectors
     from .types import Space
 
 T = TypeVar("T")
 
 EVIDENCE_DEPTH = 10
 """Hits from which an answer is made."""
+QUERY_VECTORS = 2_000
+"""Vectors of questions in memory: 3 MB of 384 numbers each."""
 OCR_MEMORY = 1536 << 20
 OCR_SECONDS = 120
 
@@ -55,29 +63,49 @@ class Once(Generic[T]):
 
 
 def open_knowledge_base(
-    settings: Settings, *, read_only: bool = False, embedder: Embedder | None = None
+    settings: Settings,
+    *,
+    read_only: bool = False,
+    embedder: Embedder | None = None,
+    remember: bool | None = None,
 ) -> KnowledgeBase:
     """Opens the knowledge base of `settings.data.folder`; models and reader processes start when first needed.
     `embedder` takes the place of the one that the settings name. `read_only` writes nothing, and works where nothing
-    can be written. Raises StoreError, SettingsError, NotFound where `read_only` finds no data."""
+    can be written; with `remember` (default: where not `read_only`) it still keeps answers in cache.db where it can.
+    Raises StoreError, SettingsError, NotFound where `read_only` finds no data."""
     store = SqliteStore(settings.data.folder, read_only=read_only, free_disk=settings.data.free_disk)
     try:
-        return KnowledgeBase(_parts(settings, store, read_only, embedder))
+        remember = not read_only if remember is None else remember
+        return KnowledgeBase(_parts(settings, store, read_only, embedder, remember))
     except BaseException:
         store.close()
         raise
 
 
-def _parts(settings: Settings, store: SqliteStore, read_only: bool, given: Embedder | None) -> Parts:
+def _parts(
+    settings: Settings, store: SqliteStore, read_only: bool, given: Embedder | None, remember: bool
+) -> Parts:
     chosen = settings.embedding
     registry = ModelRegistry(threads=chosen.threads, provider=chosen.provider)
     model = _model(settings)
     closers: list[Callable[[], None]] = []
-    embedder = Once(lambda: given or CachedEmbedder(_embedder(settings, registry, model, closers)))
+    loaded = Once(lambda: given or _embedder(settings, registry, model, closers))
     llm = Once(lambda: _llm(settings, closers))
+    caches = settings.cache
+    in_memory = (caches.entries, caches.megabytes, caches.ttl, caches.policy)
+    persistent = _persistent(settings, store, remember, closers)
+    answers: Cache[bytes, KeptAnswer] = MemoryCache(*in_memory)
+    vectors: Cache[bytes, Vectors] = MemoryCache(QUERY_VECTORS, ttl=caches.ttl, policy=caches.policy)
+    if persistent is not None:
+        answers = TieredCache(answers, DiskCache(persistent, "answer", encode, decode))
+        vectors = TieredCache(vectors, DiskCache(persistent, "vector", _vector_bytes, _vector))
+    embedder = Once(lambda: given or CachedEmbedder(loaded, space, vectors))
 
     def space() -> Space:
-        return embedder().space if given or chosen.endpoint else registry.space(model)
+        return loaded().space if given or chosen.endpoint else registry.space(model)
+
+    def made_by() -> str:
+        return _made_by(settings, space(), llm())
 
     def worker() -> EmbeddingWorker:
         from .embedding.workers import EmbeddingWorker
@@ -123,13 +151,65 @@ def _parts(settings: Settings, store: SqliteStore, read_only: bool, given: Embed
         prepare=prepare,
         salt=msgspec.json.encode((prepare.max_tokens, prepare.limits.ocr)),
         source_options=SourceOptions(exclude=settings.ingest.exclude, file_bytes=settings.ingest.file_bytes),
-        cache=MemoryCache(settings.search.cache_entries, settings.search.cache_ttl),
+        results=MemoryCache(*in_memory),
+        answers=answers,
+        persistent=persistent,
+        made_by=made_by,
+        prewarm=caches.prewarm if settings.embedding.background else 0,
+        count_questions=caches.prewarm > 0,
         background=settings.embedding.background and not read_only,
         evidence_depth=EVIDENCE_DEPTH,
         vector_structure=settings.search.vector_index,
         models=registry.installed,
         closers=closers,
     )
+
+
+def _persistent(
+    settings: Settings, store: SqliteStore, writable: bool, closers: list[Callable[[], None]]
+) -> Persistent | None:
+    cache = settings.cache
+    if not cache.persistent:
+        if writable:
+            try:
+                remove(store.folder)
+            except OSError as error:
+                raise StoreReadOnly(
+                    f"{error.filename} cannot be removed, as cache.persistent = false asks for.", "Remove it yourself."
+                ) from error
+        return None
+    persistent = Persistent(
+        store.folder,
+        store,
+        entries=cache.disk_entries,
+        megabytes=cache.disk_megabytes,
+        ttl=cache.ttl,
+        policy=cache.policy,
+        writable=writable,
+    )
+    closers.append(persistent.close)
+    return persistent
+
+
+def _made_by(settings: Settings, space: Space, llm: LLM | None) -> str:
+    """Part of the key of cached answers: all but question and passages that decides what an answer says."""
+    from .answer.prompt import VERSION
+
+    answer = settings.answer
+    model = "extractive" if llm is None else f"{answer.model} {answer.base_url} {llm.name} {answer.context}"
+    weights = Path(answer.model.removeprefix("gguf:"))
+    if llm is not None and answer.model.startswith("gguf:") and weights.exists():
+        status = weights.stat()
+        model += f" {status.st_size} {status.st_mtime_ns}"
+    return repr((__version__, ANALYSIS_VERSION, VERSION, space.id, model, answer.max_sentences, answer.max_tokens))
+
+
+def _vector_bytes(vector: Vectors) -> Kept:
+    return Kept(vector.astype("<f4").tobytes())
+
+
+def _vector(data: bytes) -> Vectors:
+    return np.frombuffer(data, "<f4")
 
 
 def _model(settings: Settings) -> str | LocalModel:

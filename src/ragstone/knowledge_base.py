@@ -7,7 +7,8 @@ import os
 import secrets
 import stat
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import time
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,9 +18,10 @@ from typing import Any
 import msgspec
 
 from .answer.answerer import Answerer
-from .cache.memory import MemoryCache
+from .cache.answers import KeptAnswer, evidence_key, keep
+from .cache.persistent import Persistent
 from .embedding.workers import EmbeddingWorker
-from .errors import DiskFull, InputError, NotFound, RagstoneError, StoreError
+from .errors import DiskFull, InputError, ModelError, NotFound, RagstoneError, StoreError
 from .index.indexer import Indexer
 from .index.sealing import explained, purge_files
 from .index.sync import CollectionIndex
@@ -28,7 +30,7 @@ from .ingest import pipeline, sources
 from .ingest.names import MEMBER, uri_of
 from .ingest.prepare import PrepareOptions, prepare_parsed, source_hash
 from .ingest.sandbox import Sandbox
-from .protocols import Embedder, Store
+from .protocols import Cache, Embedder, Store
 from .search.retriever import Retriever
 from .storage.backup import IDENTITY, KEPT, BackupReport, backup
 from .storage.purge import purge_database
@@ -41,6 +43,7 @@ from .types import (
     CollectionStatus,
     Document,
     Filter,
+    Hit,
     IngestReport,
     Metadata,
     Mode,
@@ -51,6 +54,12 @@ from .types import (
 )
 
 DEFAULT_COLLECTION = "default"
+STATES_KEPT = 64
+"""Sets of collections whose state is remembered between two questions."""
+PERSISTENT_KINDS = ("answer", "vector")
+"""Of values in cache.db."""
+_State = tuple[str, tuple[tuple[str, tuple[int, int]], ...]]
+"""Vector space, and for each collection the revision and log entry that its indexes stand at."""
 
 log = logging.getLogger(__name__)
 
@@ -70,13 +79,32 @@ class Parts:
     prepare: PrepareOptions
     salt: bytes
     source_options: sources.SourceOptions
-    cache: MemoryCache[SearchResult]
+    results: Cache[Hashable, SearchResult]
+    answers: Cache[bytes, KeptAnswer]
+    persistent: Persistent | None
+    made_by: Callable[[], str]
+    """All that decides how an answer is made from passages."""
+    prewarm: int
+    count_questions: bool
     background: bool
     evidence_depth: int
     vector_structure: Structure
     models: Callable[[], list[dict[str, Any]]]
     closers: Sequence[Callable[[], None]] = ()
     """Read when the knowledge base closes: what was opened meanwhile adds to it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A search as it was asked for, but for its filter and deadline."""
+
+    query: str
+    collections: tuple[str, ...] | None
+    k: int
+    mode: Mode
+    diversity: float | None
+    one_per_document: bool
+    highlights: bool
 
 
 class KnowledgeBase:
@@ -91,8 +119,13 @@ class KnowledgeBase:
         self._sandbox: Sandbox | None = None
         self._background: threading.Thread | None = None
         self._indexer: Indexer | None = None
+        self._states: dict[tuple[str, ...] | None, tuple[int, _State]] = {}
         self._wake = threading.Event()
         self._closing = threading.Event()
+        self._prewarming: threading.Thread | None = None
+        if parts.prewarm and parts.persistent is not None:
+            self._prewarming = threading.Thread(target=self._prewarm, name="ragstone-prewarm", daemon=True)
+            self._prewarming.start()
 
     # ------------------------------------------------------------------ documents in
     def add(
@@ -223,6 +256,7 @@ class KnowledgeBase:
             index = self._indexes.pop(name, None)
         if index is not None:
             index.close()
+        self._settle()
 
     # ------------------------------------------------------------------ answers out
     def search(
@@ -241,29 +275,52 @@ class KnowledgeBase:
     ) -> SearchResult:
         """The best k chunks. A repeated question is answered from memory only while the indexes stand exactly
         where they stood. Raises QueryError, NotFound, DeadlineExceeded."""
-        names = self._chosen(collections)
-        key = None
+        asked = _Asked(
+            query, None if collections is None else tuple(collections), k, mode, diversity, one_per_document, highlights
+        )
+        if self._parts.count_questions and self._parts.persistent is not None and cache and not filter:
+            self._parts.persistent.asked(msgspec.json.encode(asked).decode())
+        return self._search(asked, filter, deadline, cache=cache)
+
+    def _search(
+        self, asked: _Asked, filter: Filter | None = None, deadline: float | None = None, *, cache: bool = True
+    ) -> SearchResult:
         if cache:
-            state = []
-            for name in names:
-                view = self.index(name)
-                view.refresh()
-                state.append((name, view.at()))
+            state = self._state(asked.collections)
             # repr, because a filter for draft=True equals one for draft=1 but means something else
-            key = (tuple(state), query, k, repr(filter), mode, diversity, one_per_document, highlights)
-            held = self._parts.cache.get(key)
+            key = (state, asked, repr(filter))
+            held = self._parts.results.get(key)
             if held is not None:
                 return held
+        names = self._chosen(asked.collections)
         result = self._retriever.search(
-            [query], names, k=k, filter=filter, mode=mode, diversity=diversity,
-            one_per_document=one_per_document, highlights=highlights, deadline=deadline,
+            [asked.query], names, k=asked.k, filter=filter, mode=asked.mode, diversity=asked.diversity,
+            one_per_document=asked.one_per_document, highlights=asked.highlights, deadline=deadline,
         )[0]  # fmt: skip
         # kept only if nothing was written meanwhile, so that the key describes what the result was made of, and
         # only if nothing was left out for a deadline
-        complete = deadline is None or not result.notes
-        if key is not None and complete and key[0] == tuple((n, self.index(n).at()) for n in names):
-            self._parts.cache.put(key, result)
+        if cache and result.complete and state == self._standing(names):
+            self._parts.results.put(key, result)
         return result
+
+    def _state(self, collections: tuple[str, ...] | None) -> _State:
+        """Where the indexes stand once they have seen every write that was acknowledged. As long as the store's
+        version is the one that was read before they were last brought up to date, nothing needs to be asked."""
+        version = self._store.data_version()
+        held = self._states.get(collections)
+        if held is not None and held[0] == version:
+            return held[1]
+        names = self._chosen(collections)
+        for name in names:
+            self.index(name).refresh()
+        state = self._standing(names)
+        if len(self._states) >= STATES_KEPT:
+            self._states.clear()
+        self._states[collections] = (version, state)
+        return state
+
+    def _standing(self, names: Sequence[str]) -> _State:
+        return self._parts.space(), tuple((name, self.index(name).at()) for name in names)
 
     def search_batch(
         self,
@@ -287,11 +344,12 @@ class KnowledgeBase:
         collections: Sequence[str] | None = None,
         filter: Filter | None = None,
         deadline: float | None = None,
+        cache: bool = True,
     ) -> Answer:
         """An answer whose every sentence names the spans that support it. `deadline` is `time.monotonic()` seconds.
         Raises QueryError, NotFound, DeadlineExceeded."""
         final = None
-        for event in self.ask_stream(question, collections=collections, filter=filter, deadline=deadline):
+        for event in self.ask_stream(question, collections=collections, filter=filter, deadline=deadline, cache=cache):
             final = event.answer or final
         if final is None:
             raise InputError("the answer ended without a result.")
@@ -304,21 +362,61 @@ class KnowledgeBase:
         collections: Sequence[str] | None = None,
         filter: Filter | None = None,
         deadline: float | None = None,
+        cache: bool = True,
     ) -> Iterator[AnswerEvent]:
-        """Stages and tokens as they come; the last event is `final`."""
+        """Stages and tokens as they come; the last event is `final`. An answer that was made before from exactly the
+        passages that a search gives now comes again, as one token; its timings then name `cache`."""
         yield AnswerEvent("stage", "search")
+        started = time.perf_counter()
         found = self.search(
             question, collections=collections, filter=filter, k=self._parts.evidence_depth,
-            highlights=False, deadline=deadline,
+            highlights=False, deadline=deadline, cache=cache,
         )  # fmt: skip
         language = detect_query(question, ("de", "en"))
+        searched = _milliseconds(started)
+        key = self._answer_key(question, language, found.hits) if cache else None
+        if key is not None:
+            kept = self._parts.answers.get(key)
+            if kept is not None:
+                timings = {"search": searched, "cache": _milliseconds(started) - searched}
+                notes = (*found.notes, *kept.answer.notes)
+                yield AnswerEvent("stage", "cache")
+                yield AnswerEvent("token", kept.answer.text)
+                yield AnswerEvent("final", answer=replace(kept.answer, timings=timings, notes=notes))
+                return
         for event in self._parts.answerer().stream(question, found.hits, language=language, deadline=deadline):
             if event.answer is None:
                 yield event
                 continue
+            if key is not None and event.answer.complete and found.complete:
+                self._parts.answers.put(key, keep(event.answer, found.hits))
             timings = {"search": found.timings["total"], **event.answer.timings}
             notes = (*found.notes, *event.answer.notes)
             yield AnswerEvent("final", answer=replace(event.answer, timings=timings, notes=notes))
+
+    def _answer_key(self, question: str, language: str, hits: Sequence[Hit]) -> bytes | None:
+        """None where a model server that has to say what it runs does not answer."""
+        try:
+            return evidence_key(question, language, self._parts.made_by(), hits)
+        except ModelError:
+            return None
+
+    def _prewarm(self) -> None:
+        """Searches for the most frequent questions, and brings their answers into memory where they are kept; none is
+        made anew, because a model may cost money."""
+        persistent = self._parts.persistent
+        for request in persistent.frequent(self._parts.prewarm) if persistent is not None else ():
+            if self._closing.is_set():
+                return
+            try:
+                asked = msgspec.json.decode(request, type=_Asked)
+                found = self._search(asked)
+                if (asked.k, asked.highlights) == (self._parts.evidence_depth, False):
+                    key = self._answer_key(asked.query, detect_query(asked.query, ("de", "en")), found.hits)
+                    if key is not None:
+                        self._parts.answers.get(key)
+            except (RagstoneError, msgspec.MsgspecError) as error:
+                log.debug("a question was not prepared: %s", error)  # whoever asks it hears of what is wrong
 
     # ------------------------------------------------------------------ what is there
     def documents(self, collection: str = DEFAULT_COLLECTION, filter: Filter | None = None) -> list[Document]:
@@ -360,12 +458,18 @@ class KnowledgeBase:
         """Everything `ragstone status` shows, as plain values."""
         import psutil
 
-        cache = self._parts.cache.statistics()
+        persistent = self._parts.persistent
+        caches = {"results": _counts(self._parts.results), "answers": _counts(self._parts.answers)}
+        if persistent is not None:
+            for kind in PERSISTENT_KINDS:
+                entries, size = persistent.size(kind)
+                caches[f"{kind}s on disk"] = {"entries": entries, "bytes": size}
+            caches["questions on disk"] = {"entries": persistent.questions()}
         folder = self._store.folder
         return {
             "folder": str(folder),
             "bytes": _bytes_below(folder),
-            "state": self._state(),
+            "state": self._writing(),
             "collections": [msgspec.to_builtins(c) for c in self.collections()],
             "segments": {
                 name: [
@@ -378,13 +482,11 @@ class KnowledgeBase:
                 for name in self._store.collections()
             },
             "roots": {name: self._store.roots(name) for name in self._store.collections()},
-            "cache": {
-                "entries": cache.entries, "hits": cache.hits, "misses": cache.misses, "hit_rate": cache.hit_rate
-            },
+            "caches": caches,
             "memory_mb": round(psutil.Process().memory_info().rss / 1e6, 1),
         }  # fmt: skip
 
-    def _state(self) -> str:
+    def _writing(self) -> str:
         try:
             self._store.require_room()
         except DiskFull:
@@ -411,7 +513,15 @@ class KnowledgeBase:
         """Builds every index anew from the store, beside the old ones, and swaps."""
         for name in self._store.collections():
             self.index(name).rebuild(progress=progress)
-        self._parts.cache.clear()
+        self._parts.results.clear()
+
+    def purge_caches(self) -> None:
+        """Forgets every result, answer, vector of a question and counted question, in memory and down to the bytes in
+        cache.db. Raises StoreError."""
+        self._parts.results.clear()
+        self._parts.answers.clear()
+        if self._parts.persistent is not None:
+            self._parts.persistent.purge()
 
     def export(
         self, path: str | os.PathLike[str], *, collection: str | None = None, progress: ProgressCallback | None = None
@@ -435,7 +545,7 @@ class KnowledgeBase:
             with suppress(NotFound):  # dropped meanwhile
                 self.index(name).purge()
         purge_files(self._store)
-        self._parts.cache.clear()
+        self.purge_caches()
         purge_database(self._store.folder, needed=pipeline.needed_metadata(self._store))
         return max(0, before - _bytes_below(self._store.folder))
 
@@ -459,8 +569,9 @@ class KnowledgeBase:
         rest where one of them fails."""
         self._closing.set()
         self._wake.set()
-        if self._background is not None:
-            self._background.join()
+        for thread in (self._background, self._prewarming):
+            if thread is not None:
+                thread.join()
         if self._indexer is not None:
             self._indexer.stop()
         with self._lock:
@@ -529,6 +640,7 @@ class KnowledgeBase:
         return [name for chosen in collections for name in self._named(chosen)]
 
     def _after_write(self, collection: str) -> None:
+        self._settle()
         index = self.index(collection)
         index.refresh()
         try:
@@ -541,6 +653,15 @@ class KnowledgeBase:
                 if self._background is None:
                     self._background = threading.Thread(target=self._embed_in_background, daemon=True)
                     self._background.start()
+
+    def _settle(self) -> None:
+        """What is gone from the store goes from the cache on disk as well. It is never served; and where it cannot be
+        removed now, the next write, of any process, removes it."""
+        if self._parts.persistent is not None:
+            try:
+                self._parts.persistent.settle()
+            except StoreError as error:
+                log.warning("deleted passages wait to be removed from cache.db: %s", error)
 
     def _embed_in_background(self) -> None:
         worker = self._parts.worker
@@ -566,6 +687,18 @@ class KnowledgeBase:
 def _postponed(error: RagstoneError) -> None:
     """The chunks stay marked as waiting: the next write or `embed_pending` tries again."""
     log.warning("embedding waits: %s", error)
+
+
+def _counts(cache: Cache[Any, Any]) -> dict[str, float]:
+    seen = cache.statistics()
+    return {
+        "entries": seen.entries, "bytes": seen.bytes, "hits": seen.hits, "misses": seen.misses,
+        "evictions": seen.evictions, "hit_rate": seen.hit_rate,
+    }  # fmt: skip
+
+
+def _milliseconds(since: float) -> float:
+    return (time.perf_counter() - since) * 1000.0
 
 
 def _report(error: RagstoneError) -> None:

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .types import (
+    CacheStatistics,
     Change,
     Chunk,
     Delta,
@@ -31,6 +32,25 @@ Scores = NDArray[np.float32]
 Vectors = NDArray[np.float32]
 
 Role = Literal["query", "passage"]
+
+K = TypeVar("K", contravariant=True)
+V = TypeVar("V")
+
+
+class Cache(Protocol[K, V]):
+    """Bounded, safe from several threads, and never wrong: a key holds the state of everything that its value was made
+    from, so what is found was true when it was asked for. `get` and `put` neither raise nor wait for a write to a
+    disk: what cannot be kept is not kept."""
+
+    def get(self, key: K) -> V | None: ...
+
+    def put(self, key: K, value: V) -> None: ...
+
+    def clear(self) -> None:
+        """Forgets every value; the counts go on."""
+        ...
+
+    def statistics(self) -> CacheStatistics: ...
 
 
 class Embedder(Protocol):

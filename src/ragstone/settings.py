@@ -150,9 +150,34 @@ class SearchSettings:
     rerank: Path | None = _setting(None, "Folder with an ONNX cross-encoder that reorders the best candidates.")
     rerank_sha256: str = _setting("", "Expected SHA-256 of the cross-encoder; another file is refused.")
     rerank_candidates: int = _setting(30, "How many candidates are reordered.", low=1, high=1_000)
-    cache_entries: int = _setting(500, "Results kept in memory; 0: none.", low=0)
-    cache_ttl: float = _setting(
-        300.0, "Seconds a result is kept. A result is never served after a write to its collection.", low=0
+
+
+@dataclass(frozen=True, slots=True)
+class CacheSettings:
+    """Results and answers that are kept for the next time. They are keyed by the state of what they were made from: a
+    write that was acknowledged is never answered with what was there before it, whatever these settings are."""
+
+    policy: Literal["lru", "lfu"] = _setting(
+        "lru", "What goes first: the least recently used (lru) or the least frequently used, with aging (lfu)."
+    )
+    entries: int = _setting(1_000, "Most search results, and as many answers, kept in memory; 0: none.", low=0)
+    megabytes: float = _setting(32.0, "Most memory for search results, and as much for answers; 0: none.", low=0)
+    ttl: float = _setting(604_800.0, "Seconds after which anything kept is forgotten; 0: never.", low=0)
+    persistent: bool = _setting(
+        True,
+        "Keep answers and the vectors of questions in `cache.db` in the data folder, for other processes and the next "
+        "start. Answers quote documents, and vectors are kept under a hash of the question. Off: nothing is kept, "
+        "and a `cache.db` that is there is removed.",
+    )
+    disk_entries: int = _setting(20_000, "Most answers and vectors in `cache.db`.", low=0)
+    disk_megabytes: float = _setting(64.0, "Most megabytes of them.", low=0)
+    prewarm: int = _setting(
+        0,
+        "How many of the most frequent questions a process that stays (`watch`, the library) searches for at its "
+        "start. Above 0, and only with `persistent`, the text of questions and how often each was asked are kept in "
+        "`cache.db`.",
+        low=0,
+        high=1_000,
     )
 
 
@@ -195,6 +220,7 @@ class Settings:
     ingest: IngestSettings = IngestSettings()
     embedding: EmbeddingSettings = EmbeddingSettings()
     search: SearchSettings = SearchSettings()
+    cache: CacheSettings = CacheSettings()
     answer: AnswerSettings = AnswerSettings()
     log: LogSettings = LogSettings()
     origins: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
@@ -210,6 +236,7 @@ SECTIONS: Mapping[str, type] = {
     "ingest": IngestSettings,
     "embedding": EmbeddingSettings,
     "search": SearchSettings,
+    "cache": CacheSettings,
     "answer": AnswerSettings,
     "log": LogSettings,
 }

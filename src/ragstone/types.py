@@ -229,13 +229,15 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
-    """`timings` are milliseconds by stage. `notes` say what was left out and why (no vectors yet, deadline)."""
+    """`timings` are milliseconds by stage. `notes` say what was left out and why (no vectors yet, deadline).
+    `complete` is False where that was for want of time."""
 
     query: str
     hits: tuple[Hit, ...]
     revision: int
     timings: Mapping[str, float]
     notes: tuple[str, ...] = ()
+    complete: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,7 +280,8 @@ class Usage:
 @dataclass(frozen=True, slots=True)
 class Answer:
     """`text` carries `[n]` after each supported sentence. `answered` is False when nothing found supports an
-    answer; then `text` says so in the question's language. `model` is "extractive" or the model's name."""
+    answer; then `text` says so in the question's language. `model` is "extractive" or the model's name. `complete` is
+    False where a deadline or a failing model left something out: asked again, the answer may be another."""
 
     question: str
     text: str
@@ -290,6 +293,7 @@ class Answer:
     usage: Usage
     timings: Mapping[str, float]
     notes: tuple[str, ...] = ()
+    complete: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -334,6 +338,22 @@ class Space:
         """One string that is equal exactly when every field is."""
         norm = "unit" if self.normalised else "raw"
         return f"{self.model}@{self.revision}/{self.dimension}/{norm}/{self.prefix}/{self.quantisation}"
+
+
+@dataclass(frozen=True, slots=True)
+class CacheStatistics:
+    """What a cache holds now, and what became of it since the process began."""
+
+    entries: int
+    bytes: int
+    hits: int
+    misses: int
+    evictions: int
+
+    @property
+    def hit_rate(self) -> float:
+        asked = self.hits + self.misses
+        return self.hits / asked if asked else 0.0
 
 
 FileState = Literal["added", "updated", "unchanged", "failed", "skipped", "removed"]

@@ -59,14 +59,14 @@ class Answerer:
         embedder = self._embedder
         if embedder is not None and _late(deadline):
             embedder = None
-            run.notes.append("deadline: sentences were chosen by words only")
+            run.cut("deadline: sentences were chosen by words only")
         with run.timed("evidence"):
             evidence = gather(question, hits, embedder, language=run.language)
         if not enough(evidence, self._scale, self._thresholds):
             yield from _whole(self._refused(run))
             return
         if self._llm is not None and _late(deadline):
-            run.notes.append("deadline: extractive answer, nothing was generated")
+            run.cut("deadline: extractive answer, nothing was generated")
         elif self._llm is not None:
             yield AnswerEvent("stage", "generate")
             answer = yield from self._generate(self._llm, run, deadline, history)
@@ -116,16 +116,16 @@ class Answerer:
                     yield AnswerEvent("token", piece)
             name = llm.name
         except (ModelError, DeadlineExceeded) as error:
-            run.notes.append(f"the model failed ({error.code}), so the answer is extractive: {error}")
+            run.cut(f"the model failed ({error.code}), so the answer is extractive: {error}")
             return None
         finally:
             run.timings["generate"] = (time.perf_counter() - started) * 1000.0
         if finish == "length":
-            run.notes.append(f"the model reached its limit of {self._max_tokens} tokens: the last sentence may be cut")
+            run.cut(f"the model reached its limit of {self._max_tokens} tokens: the last sentence may be cut")
         if transcript.declined:
             return run.answer(refusal(run.language), answered=False, model=name, usage=usage)
         if not any(s.supported for s in transcript.sentences):
-            run.notes.append("nothing in the model's answer is supported by the documents; the answer is extractive")
+            run.cut("nothing in the model's answer is supported by the documents; the answer is extractive")
             return None
         return run.answer(
             transcript.text,
@@ -146,6 +146,12 @@ class _Run:
     language: str
     timings: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    complete: bool = True
+
+    def cut(self, note: str) -> None:
+        """Something was left out that another time may give."""
+        self.notes.append(note)
+        self.complete = False
 
     @contextlib.contextmanager
     def timed(self, stage: str) -> Iterator[None]:
@@ -176,6 +182,7 @@ class _Run:
             usage=usage,
             timings=dict(self.timings),
             notes=tuple(self.notes),
+            complete=self.complete,
         )
 
 

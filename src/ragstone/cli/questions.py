@@ -69,7 +69,7 @@ def search(
         raise InputError("give a question, or --batch FILE with one on each line.")
     defaults = session.settings.search
     wanted = chosen(path, media_type, language, meta, after, before)
-    with session.open(read_only=True) as kb:
+    with session.open(read_only=True, remember=True) as kb:
         results = kb.search_batch(
             _lines(batch) if batch is not None else [query or ""],
             collections=session.collections,
@@ -124,7 +124,7 @@ def ask(
         session.override("answer.model", model)
     seconds = session.settings.answer.deadline if deadline is None else deadline
     wanted = chosen(path, media_type, language, meta, after, before)
-    with session.open(read_only=True) as kb:
+    with session.open(read_only=True, remember=True) as kb:
         show_answer(session, answer(session, kb, question, wanted, time.monotonic() + seconds))
     return 0
 

@@ -206,7 +206,11 @@ class StatusRecord(TypedDict):
         "sealed index files by collection: kind, space, name, rows, bytes, how it is searched (search) and why",
     ]
     roots: Annotated[dict[str, list[str]], "folders that `sync` follows, by collection"]
-    cache: Annotated[dict[str, float], "entries, hits, misses and hit rate of this process's query cache"]
+    caches: Annotated[
+        dict[str, dict[str, float]],
+        "entries and bytes of each cache; for those of this process (results, answers) also hits, misses, evictions "
+        "and hit_rate",
+    ]
     memory_mb: Annotated[float, "resident memory of this process"]
 
 

@@ -106,9 +106,12 @@ class Session:
         """The collection of a command that works on all unless told otherwise."""
         return self.collection if self.common.collection else None
 
-    def open(self, *, read_only: bool = False, background: bool = False) -> KnowledgeBase:
-        """The knowledge base, a context manager. Commands embed where they say so, hence not in the background."""
-        return self._open(self.settings, read_only=read_only, background=background)
+    def open(
+        self, *, read_only: bool = False, background: bool = False, remember: bool | None = None
+    ) -> KnowledgeBase:
+        """The knowledge base, a context manager. Commands embed where they say so, hence not in the background.
+        `remember`: whether answers are kept for the next time; default: where writing is meant."""
+        return self._open(self.settings, read_only=read_only, background=background, remember=remember)
 
     def open_existing(self) -> KnowledgeBase:
         """The same for a command that changes only what is there, and makes no data folder. Raises NotFound."""
@@ -121,13 +124,20 @@ class Session:
         """A knowledge base in another folder, with the same settings."""
         return self._open(at(folder, self.settings))
 
-    def _open(self, settings: Settings, *, read_only: bool = False, background: bool = False) -> KnowledgeBase:
+    def _open(
+        self,
+        settings: Settings,
+        *,
+        read_only: bool = False,
+        background: bool = False,
+        remember: bool | None = None,
+    ) -> KnowledgeBase:
         from ..assemble import open_knowledge_base
         from .logs import configure
 
         configure(settings.log.level, settings.log.format)
         embedding = replace(settings.embedding, background=background and settings.embedding.background)
-        return open_knowledge_base(replace(settings, embedding=embedding), read_only=read_only)
+        return open_knowledge_base(replace(settings, embedding=embedding), read_only=read_only, remember=remember)
 
     def progress(self) -> ProgressDisplay:
         return ProgressDisplay(self.terminal)

@@ -45,7 +45,7 @@ def status(session: Session) -> int:
             "collections": [collection_record(c) for c in collections],
             "segments": found["segments"],
             "roots": found["roots"],
-            "cache": found["cache"],
+            "caches": found["caches"],
             "memory_mb": found["memory_mb"],
         }
         terminal.json(record)
@@ -54,6 +54,10 @@ def status(session: Session) -> int:
     if found["state"] != "writable":
         terminal.line(f"State        {found['state']}")
     terminal.line(f"Memory       {found['memory_mb']:.0f} MB")
+    for name, counts in found["caches"].items():
+        if counts["entries"]:
+            of = f" ({size(int(counts['bytes']))})" if "bytes" in counts else ""
+            terminal.line(f"Cache        {name}: {counts['entries']:.0f}{of}")
     spaces = sorted({c.space for c in collections if c.space})
     for space in spaces:
         terminal.line(f"Vectors      {flat(space)}")

@@ -58,6 +58,7 @@ def run(
         "search": lambda: search(open_at, chunks),
         "search_while_adding": lambda: search_while_adding(open_at),
         "cold_start": lambda: cold_start(open_at),
+        "cache": lambda: cache(open_at),
     }
     if pdfs is not None:
         scenarios["pdf"] = lambda: pdf(open_at, pdfs)
@@ -286,6 +287,32 @@ def cold_start(open_at: OpenKnowledgeBase, chunks: int = 10_000) -> dict[str, An
         helps = [_process(["--help"]) for _ in range(5)]
         searches = [_process(["search", question, "--data", place, "--json"]) for _ in range(5)]
     return {"help_s": percentile(helps, 0.5), "search_s": percentile(searches, 0.5), "chunks": chunks}
+
+
+def cache(open_at: OpenKnowledgeBase, chunks: int = 5_000, questions: int = 100) -> dict[str, Any]:
+    """Searches and answers that are new, that come again in the same process, and, for answers, that come again in the
+    next one (which searches anew and knows question vectors and answers from the disk)."""
+    maker = TextMaker(29)
+    with tempfile.TemporaryDirectory(prefix="ragstone-bench-") as place:
+        with open_at(Path(place)) as kb:
+            texts = fill(kb, chunks, maker)
+            asked = [f"{maker.question(texts[i % len(texts)])} {i}" for i in range(questions)]
+            kb.ask(f"{asked[0]} warm")
+            searches = [[_timed(lambda q=q: kb.search(q)) for q in asked] for _ in range(2)]  # type: ignore[misc]
+            answers = [[_timed(lambda q=q: kb.ask(q)) for q in asked] for _ in range(2)]  # type: ignore[misc]
+        with open_at(Path(place)) as kb:
+            kb.index("default")
+            later = [_timed(lambda q=q: kb.ask(q)) for q in asked]  # type: ignore[misc]
+            came = kb.status()["caches"]["answers"]["hits"]
+    return {
+        "new_search_ms": _spread(searches[0]),
+        "cached_search_ms": _spread(searches[1]),
+        "new_answer_ms": _spread(answers[0]),
+        "cached_answer_ms": _spread(answers[1]),
+        "answer_of_the_process_before_ms": _spread(later),
+        "answers_of_the_process_before": came,
+        "questions": questions,
+    }
 
 
 def compare(old: dict[str, Any], new: dict[str, Any], tolerance: float = 0.10) -> tuple[list[dict[str, Any]], bool]:

@@ -26,6 +26,8 @@ HEAD = 20
 behind them on the scale of all candidates (measured better for recall@100: cranfield .78 against .76)."""
 STATE_TRIES = 10
 """Searches that are tried until none of the best chunks was deleted before its text was read; then the rest counts."""
+LATE = "deadline: "
+"""How a note begins that says what there was no time for."""
 CODE_SAMPLE = 64
 _CODE_MEMORY = 10_000  # chunks of which is remembered whether they look like code
 _SCATTER = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio: neighbouring ids end far apart
@@ -177,7 +179,7 @@ class Retriever:
             notes.append("no vectors yet: searched by words only")
             return None
         if deadline is not None and time.monotonic() >= deadline:
-            notes.append("deadline: searched by words only")
+            notes.append(f"{LATE}searched by words only")
             return None
         vectors = self._embedder().embed(list(queries), "query")
         clock.lap("embed")
@@ -246,7 +248,7 @@ class Retriever:
             hits = _best_of_each_document(hits, _joined(documents), weight, max(self._tuning.candidates, k))
         if self._reranker is not None and hits:
             if deadline is not None and time.monotonic() >= deadline:
-                notes.append("deadline: not reranked")
+                notes.append(f"{LATE}not reranked")
             else:
                 hits = self._rerank(query, hits)
                 clock.lap("rerank")
@@ -261,7 +263,8 @@ class Retriever:
             raise DeadlineExceeded("the search did not finish in time.", "Give it a later deadline.")
         timings = {**request.shared, **clock.timings}
         timings["total"] = sum(timings.values())
-        return SearchResult(query, tuple(hits), revision, timings, tuple(notes)), whole
+        complete = not any(note.startswith(LATE) for note in notes)
+        return SearchResult(query, tuple(hits), revision, timings, tuple(notes), complete), whole
 
     def _languages(self, collection: str) -> tuple[str, ...]:
         counts = self._store.languages(collection)

@@ -106,7 +106,7 @@ def prepare_folder(folder: Path) -> None:
 
 
 def forget_caches(folder: Path) -> None:
-    """Removes every persistent cache of the data folder: the one place to say so, for `purge` and `restore`."""
+    """Removes every persistent cache of a data folder that no process has open."""
     for name in CACHES:
         (folder / name).unlink(missing_ok=True)
 

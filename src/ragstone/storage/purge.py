@@ -17,7 +17,7 @@ from typing import Final
 import apsw
 
 from ..errors import DiskFull, StoreBusy
-from .connect import DATABASE, SCRATCH, connect_writer, forget_caches, mapped, os_error
+from .connect import DATABASE, SCRATCH, connect_writer, mapped, os_error
 from .migrations import queries
 from .writer import POLL_SECONDS, lock_gate, open_gate
 
@@ -46,7 +46,6 @@ def purge_database(
                 _purge(connection, needed, folder, deadline)
             finally:
                 connection.close()
-        forget_caches(folder)
         clear_scratch(folder)
     finally:
         os.close(gate)
