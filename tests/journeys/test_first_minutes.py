@@ -153,7 +153,9 @@ def test_interrupted_add_keeps_what_it_stored(tmp_path: Path) -> None:
         text = f"# Note {number}\n\nThe value of item {number} is {number * 7}.\n" * 20
         (source / f"{number:04}.md").write_text(text)
     with command("add", str(source), "--no-embed", data=tmp_path / "data") as process:
-        time.sleep(1.5)
+        while process.poll() is None and not (tmp_path / "data" / "ragstone.db").exists():
+            time.sleep(0.05)
+        time.sleep(1.0)
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=60)
     assert process.returncode in (0, 130)
