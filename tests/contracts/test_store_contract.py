@@ -159,7 +159,7 @@ def test_only_the_difference_is_logged(store: Store) -> None:
     zero, same, kept, again = store.document_chunks(result.document_id)
     assert (same.id, kept.id) == (one, three)
     assert (same.ordinal, same.start, same.end) == (1, 4, 7)
-    assert operations(store, seq) == [("delete", two), ("add", zero.id), ("add", again.id)]
+    assert operations(store, seq) == [("add", zero.id), ("add", again.id), ("delete", two)]
     assert two not in {zero.id, again.id}
 
 

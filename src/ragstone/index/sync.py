@@ -181,15 +181,17 @@ class CollectionIndex(CollectionView):
                 added.pop(change.chunk_id, None)
                 for ids in embedded.values():
                     ids.pop(change.chunk_id, None)
-        if deleted:
-            state.lexical.delete(deleted)
+        # What is new comes first: a search in between may name a chunk that is gone, which it notices when it reads the
+        # texts, but it never misses both versions of a document.
         if added:
             self._add_terms(state.lexical, list(added))
         for space, index in state.vectors.items():
-            if deleted:
-                index.delete(deleted)
             if embedded[space]:
                 self._add_vectors(index, sorted(embedded[space]))
+        if deleted:
+            state.lexical.delete(deleted)
+            for index in state.vectors.values():
+                index.delete(deleted)
         state.seq = state.changed = changes[-1].seq
 
     def _add_terms(self, index: Bm25Index, ids: list[int]) -> None:

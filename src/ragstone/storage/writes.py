@@ -117,8 +117,6 @@ def put(connection: apsw.Connection, collection: str, documents: Sequence[Prepar
 
 
 def _write(connection: apsw.Connection, owner: int, difference: _Difference) -> None:
-    if difference.removed:
-        _remove_chunks(connection, owner, [id_ for id_, _ in difference.removed])
     if difference.moved:
         connection.executemany(SQL["move_chunk"], difference.moved)
     if difference.new:
@@ -126,6 +124,8 @@ def _write(connection: apsw.Connection, owner: int, difference: _Difference) -> 
         connection.executemany(SQL["keep_terms"], difference.terms)
         connection.executemany(SQL["log"], [(owner, ADD, id_, None) for id_, _ in difference.added])
         _reuse_vectors(connection, owner, difference.added)
+    if difference.removed:  # after the new ones, in the log too: who follows it in parts never misses both
+        _remove_chunks(connection, owner, [id_ for id_, _ in difference.removed])
     # After the new chunks are there: a text that only moved to another document keeps its vector.
     _forget_vectors(connection, (hash_ for _, hash_ in difference.removed))
 
