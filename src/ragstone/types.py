@@ -369,7 +369,7 @@ class IngestReport:
 class Progress:
     """One step of long work. `total` is None while it is not known."""
 
-    stage: Literal["discover", "read", "store", "embed", "index", "rebuild", "verify", "export", "import"]
+    stage: Literal["discover", "read", "store", "embed", "index", "rebuild", "verify", "export", "import", "stress"]
     done: int
     total: int | None
     item: str = ""

@@ -26,8 +26,9 @@ _LABELS = {
     "verify": "Checking",
     "export": "Exporting",
     "import": "Importing",
+    "stress": "Stressing",
 }
-_UNITS = {"embed": "chunk", "index": "chunk", "rebuild": "chunk", "verify": "check"}
+_UNITS = {"embed": "chunk", "index": "chunk", "rebuild": "chunk", "verify": "check", "stress": "cycle"}
 
 
 class ProgressDisplay(AbstractContextManager["ProgressDisplay"]):

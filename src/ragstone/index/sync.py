@@ -20,6 +20,7 @@ from typing import Literal
 import numpy as np
 
 from ..errors import DiskFull, NotFound, StoreBusy, StoreDamaged, StoreReadOnly
+from ..faults import reach
 from ..protocols import CollectionView, Ids, Segment, Store, VectorIndex
 from ..types import Change, Chunk, Progress, ProgressCallback, Space, Terms, VerifyReport
 from .comparison import chunk_terms, compare
@@ -306,6 +307,7 @@ class CollectionIndex(CollectionView):
             if published:
                 self._published = self._identity(self._store.segments(self._collection))
                 remove_orphans(self._store)
+                reach("seal.tidied")
                 trim_log(self._store)
             return published
 
@@ -338,6 +340,7 @@ class CollectionIndex(CollectionView):
         tail = index.tail_size()
         if tail and (tail >= rows or due):
             index.seal(new_path(self._store.folder, kind, seq))
+            reach("seal.written")
         elif not due:
             return False
         published = self._store.segments(self._collection)
@@ -347,7 +350,9 @@ class CollectionIndex(CollectionView):
             return False  # empty, and known to be
         while names := segments_to_merge(index.segment_infos(), POLICIES[kind]):
             index.merge(new_path(self._store.folder, kind, seq), names)
+            reach("seal.merged")
         self._store.publish(self._collection, kind, space, described(index, kind, space, seq))
+        reach("seal.published")
         state.watermarks[space] = seq
         self._remade.discard(space)
         return True
@@ -397,6 +402,7 @@ class CollectionIndex(CollectionView):
             vectors = {space.id: self._vectors_of_store(space, step("vector")) for space in self._spaces}
             state = _State(lexical, vectors, dict.fromkeys(("", *vectors), seq), seq, seq)
             self._store.publish(self._collection, "lexical", "", described(lexical, "lexical", "", seq))
+            reach("rebuild.lexical")
             for space, index in vectors.items():
                 self._store.publish(self._collection, "vector", space, described(index, "vector", space, seq))
             with self._lock:
