@@ -129,7 +129,9 @@ def _run(
     session: Session, test: Callable[[Run], Report], cycles: int, seed: int, keep: Path | None, only: int | None
 ) -> int:
     from ..stress.report import Run
+    from .logs import configure
 
+    configure("error", session.settings.log.format)  # what the faults make it warn of is expected
     session.safe = "The test works in a folder of its own; the data is untouched."
     folder = _folder(keep)
     finished = False
