@@ -33,6 +33,7 @@ SUBCOMMANDS = {
     "config": ("show", "path", "init"),
     "eval": ("retrieval", "answers"),
     "bench": ("run", "compare"),
+    "stress": ("crash", "power", "disk", "flip", "multi", "churn"),
 }
 WIDTH = "88"
 
@@ -63,7 +64,7 @@ def _exit_codes() -> Iterator[str]:
     yield "| code | meaning |"
     yield "|---|---|"
     yield "| 0 | done |"
-    yield "| 1 | a defect; a failed check of `doctor`; a regression in `bench compare` |"
+    yield "| 1 | a defect; a failed check of `doctor`; a regression in `bench compare`; a failure in `stress` |"
     names: dict[int, list[str]] = {}
     for kind in _subclasses(RagstoneError):
         names.setdefault(kind.exit_code, []).append(f"`{kind.__name__}`")

@@ -391,7 +391,7 @@ class Progress:
 
     stage: Literal[
         "discover", "read", "store", "embed", "index", "rebuild", "verify", "export", "import",
-        "backup", "restore", "check",
+        "backup", "restore", "check", "stress",
     ]  # fmt: skip
     done: int
     total: int | None

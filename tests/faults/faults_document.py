@@ -1,4 +1,4 @@
-"""What the killed process stores, so that the test can tell it again."""
+"""Documents that a test can tell again by their uri."""
 
 from __future__ import annotations
 

@@ -233,6 +233,22 @@ def test_the_log_is_trimmed_only_below_what_every_set_needs(
     assert store.terms(store.chunk_ids("c")[:3].tolist()) == {}
 
 
+def test_a_set_that_waits_with_one_change_is_not_left_behind_by_trimming(store: SqliteStore) -> None:
+    store.create_collection("quiet")
+    store.put("quiet", [prepared("q", ["quiet word"])])
+    CollectionIndex(store, "quiet", [SPACE], terms_of=terms_of).seal(rows=1)
+    fill(store, 10)
+    open_index(store).seal(rows=1)
+    store.put("quiet", [prepared("r", ["another quiet word"])])
+    fill(store, 11)
+    open_index(store).seal(rows=1)
+    sealing.trim_log(store, slack=2)
+    quiet = CollectionIndex(store, "quiet", [SPACE], terms_of=terms_of)
+    assert store.first_seq() > 10
+    assert quiet.notes == ()
+    assert quiet.verify().clean
+
+
 def test_who_fell_behind_a_trimmed_log_opens_the_files_again(store: SqliteStore) -> None:
     fill(store, 5)
     late = open_index(store)

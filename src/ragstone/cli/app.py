@@ -56,6 +56,7 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, str]]] = {
     "Measuring": {
         "eval": ("measuring", "Measure retrieval or answers on judged questions."),
         "bench": ("measuring", "Measure speed and memory; compare two reports."),
+        "stress": ("stressing", "Kill it, cut its power, fill its disk, and check that nothing is lost."),
     },
 }
 COMMANDS = {name: entry for section in SECTIONS.values() for name, entry in section.items()}

@@ -29,9 +29,10 @@ _LABELS = {
     "check": "Checking",
     "export": "Exporting",
     "import": "Importing",
+    "stress": "Stressing",
 }
 _UNITS = {"embed": "chunk", "index": "chunk", "rebuild": "chunk", "verify": "check"}
-_UNITS |= {"backup": "page", "restore": "part", "check": "generation"}
+_UNITS |= {"backup": "page", "restore": "part", "check": "generation", "stress": "cycle"}
 
 
 class ProgressDisplay(AbstractContextManager["ProgressDisplay"]):

@@ -419,6 +419,26 @@ class ComparisonRecord(TypedDict):
     rows: list[ComparisonRow]
 
 
+class StressFailureRecord(TypedDict):
+    seed: int
+    cycle: Annotated[int, "`--seed` and `--only-cycle` repeat it"]
+    what: Annotated[str, "the fault that was made"]
+    problems: Annotated[list[str], "what did not hold afterwards"]
+
+
+class StressRecord(TypedDict):
+    """`stress`. Exit code 1 where a cycle failed."""
+
+    schema_version: int
+    test: Annotated[str, "crash, power, disk, flip, multi or churn"]
+    seed: int
+    cycles: Annotated[int, "that ran"]
+    seconds: float
+    figures: Annotated[dict[str, float], "what happened, by name"]
+    failures: list[StressFailureRecord]
+    folder: Annotated[str | None, "the data, where it was kept"]
+
+
 class DemoRecord(TypedDict):
     """`demo`."""
 
@@ -450,6 +470,7 @@ RECORDS: tuple[type, ...] = (
     AnswersRecord,
     BenchRecord,
     ComparisonRecord,
+    StressRecord,
     DemoRecord,
     ErrorRecord,
 )

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ..errors import StoreReadOnly
+from ..faults import reach
 from ..protocols import Embedder, Pending, Store
 from ..types import Progress, ProgressCallback
 
@@ -108,7 +109,9 @@ class EmbeddingWorker:
         started = time.monotonic()
         vectors = self._embedder.embed([p.text for p in group], "passage").astype("<f2")
         rows = {p.content_hash: row.tobytes() for p, row in zip(group, vectors, strict=True)}
+        reach("embed.computed")
         chunks = self._store.put_embeddings(space, rows)
+        reach("embed.stored")
         return chunks, sum(len(p.text) for p in group), time.monotonic() - started
 
 

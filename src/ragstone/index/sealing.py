@@ -20,7 +20,9 @@ from typing import Protocol
 import numpy as np
 
 from ..errors import NotFound, StoreBusy, StoreDamaged
+from ..faults import reach
 from ..protocols import Ids, Segment, Store
+from .files import remove_file
 from .lexical import SegmentInfo
 from .vector_file import lists_of
 from .vectors import EXACT_ROWS, LISTED_ROWS, Structure, form_of
@@ -171,7 +173,8 @@ def _published(store: Store) -> Iterator[tuple[str, list[Segment]]]:
 
 def remove_orphans(store: Store, *, grace_seconds: float = GRACE_SECONDS) -> list[str]:
     """Removes files that no published set refers to; returns their names. The caller holds the indexer lock.
-    Processes that have such a file mapped keep it; one that is about to open it reads the set again."""
+    Processes that have such a file mapped keep it; one that is about to open it reads the set again. Raises
+    StoreError, StoreReadOnly."""
     published = {segment.name for _, segments in _published(store) for segment in segments}
     removed = []
     for path in sorted((store.folder / SEGMENTS).iterdir()):
@@ -179,7 +182,8 @@ def remove_orphans(store: Store, *, grace_seconds: float = GRACE_SECONDS) -> lis
         if path.name in published or not path.is_file():
             continue
         if abandoned or time.time() - path.stat().st_mtime >= grace_seconds:
-            path.unlink()
+            remove_file(path)
+            reach("orphan.removed")
             removed.append(path.name)
     return removed
 
@@ -199,7 +203,7 @@ def trim_log(store: Store, *, slack: int = SLACK) -> None:
     if last - first < 2 * slack:
         return
     needed = last
-    idle: list[tuple[str, list[Segment]]] = []
+    followed: list[tuple[str, list[Segment]]] = []
     for collection, segments in _published(store):
         groups: dict[tuple[str, str], list[Segment]] = {("lexical", ""): []}
         for segment in segments:
@@ -207,14 +211,13 @@ def trim_log(store: Store, *, slack: int = SLACK) -> None:
         for group in groups.values():
             watermark = group[0].watermark if group else 0
             waiting = store.changes(watermark, 1, collection)
-            if not waiting:
-                idle.append((collection, group))
-            elif waiting[0].seq > last - MOST_LAG:
-                needed = min(needed, waiting[0].seq - 1)
+            if not waiting or waiting[0].seq > last - MOST_LAG:
+                needed = min(needed, waiting[0].seq - 1 if waiting else last)
+                followed.append((collection, group))
     below = needed - slack + 1
     if below - first < slack:
         return
-    for collection, group in idle:
+    for collection, group in followed:  # nothing of theirs stands between their watermark and `needed`
         if group and group[0].watermark < below:
             moved = [replace(segment, watermark=needed) for segment in group]
             with suppress(NotFound):  # dropped meanwhile

@@ -20,6 +20,7 @@ from typing import Literal
 import numpy as np
 
 from ..errors import DiskFull, NotFound, StoreBusy, StoreDamaged, StoreReadOnly
+from ..faults import reach
 from ..protocols import CollectionView, Ids, Segment, Store, VectorIndex
 from ..types import Change, Chunk, Progress, ProgressCallback, Space, Terms, VerifyReport
 from .comparison import chunk_terms, compare
@@ -323,6 +324,7 @@ class CollectionIndex(CollectionView):
             if published:
                 self._published = self._identity(self._store.segments(self._collection))
                 remove_orphans(self._store)
+                reach("seal.tidied")
                 trim_log(self._store)
             return published
 
@@ -355,6 +357,7 @@ class CollectionIndex(CollectionView):
         tail = index.tail_size()
         if tail and (tail >= rows or due):
             index.seal(new_path(self._store.folder, kind, seq))
+            reach("seal.written")
         elif not due:
             return False
         published = self._store.segments(self._collection)
@@ -366,6 +369,7 @@ class CollectionIndex(CollectionView):
         if self._merge(index, kind, seq, most):
             self._postponed.add(space)
         self._store.publish(self._collection, kind, space, described(index, kind, space, seq))
+        reach("seal.published")
         state.watermarks[space] = seq
         self._remade.discard(space)
         return True
@@ -376,6 +380,7 @@ class CollectionIndex(CollectionView):
             if most is not None and sum(info.live for info in infos if info.name in names) > most:
                 return True
             index.merge(new_path(self._store.folder, kind, seq), names)
+            reach("seal.merged")
         return False
 
     def _seal_quietly(self) -> None:
@@ -427,6 +432,7 @@ class CollectionIndex(CollectionView):
                 self._merge(vectors[of.id], "vector", seq, None)
             state = _State(lexical, vectors, dict.fromkeys(("", *vectors), seq), seq, seq)
             self._store.publish(self._collection, "lexical", "", described(lexical, "lexical", "", seq))
+            reach("rebuild.lexical")
             for space, index in vectors.items():
                 self._store.publish(self._collection, "vector", space, described(index, "vector", space, seq))
             with self._lock:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ..errors import InputError
+from ..faults import reach
 from ..protocols import Known, PutResult, Store
 from ..types import FileReport, PreparedDocument
 
@@ -113,6 +114,7 @@ class Batches:
     def _put(self, batch: list[_Item]) -> None:
         documents = [document for item in batch for document in item.documents]
         stored = self._stored(documents)
+        reach("batch.stored")
         stale = [uri for item in batch for uri in item.stale]
         removed = self._store.delete(self._collection, stale) if stale else []
         for document, result in zip(documents, stored, strict=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
@@ -193,7 +193,7 @@ class ReaderPool:
                     if keep:
                         self._idle.append(connection)
                 if not keep:
-                    connection.close(True)
+                    let_go(connection)
 
     @contextmanager
     def snapshot(self) -> Iterator[apsw.Connection]:
@@ -210,7 +210,14 @@ class ReaderPool:
             self._closed = True
             idle, self._idle = self._idle, []
         for connection in idle:
-            connection.close(True)
+            let_go(connection)
+
+
+def let_go(connection: apsw.Connection) -> None:
+    """Closes a connection that has nothing left to write. Whoever closes the file last copies the log into the
+    database; where that fails the log stays, and whoever opens it next does it."""
+    with suppress(apsw.Error):
+        connection.close(True)
 
 
 def fetch(connection: apsw.Connection, sql: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> list[Any]:

@@ -11,6 +11,7 @@ from typing import Final
 import apsw
 
 from ..errors import StoreDamaged, StoreNewer, StoreReadOnly
+from ..faults import reach
 
 APPLICATION_ID: Final = 0x52474E45
 """In the file's header: tells a database of Ragstone from any other."""
@@ -76,6 +77,7 @@ def migrate(connection: apsw.Connection, folder: Path) -> None:
                 connection.execute(script)
                 connection.pragma("application_id", APPLICATION_ID)
                 connection.pragma("user_version", number)
+                reach("schema.applied")
             connection.execute("COMMIT")
         except BaseException:
             if connection.in_transaction:

@@ -21,6 +21,7 @@ import apsw
 import numpy as np
 
 from ..errors import DiskFull, InputError, NotFound, StoreDamaged, StoreReadOnly
+from ..faults import reach
 from ..protocols import Ids, Known, Owners, Pending, PutResult, Segment, Store, Vectors
 from ..text.analysis import ANALYSIS_VERSION
 from ..types import Change, Chunk, Document, Filter, PreparedDocument, Terms
@@ -33,6 +34,7 @@ from .connect import (
     connect_reader,
     connect_writer,
     fetch,
+    let_go,
     mapped,
     prepare_folder,
     require_data,
@@ -91,11 +93,12 @@ class SqliteStore(Store):
                 try:
                     self._require_writable(connection)
                     if version(connection) != newest() or connection.pragma("journal_mode") != "wal":
+                        self._sync_folder()  # first: a process that is killed after migrating leaves nothing to do
                         migrate(connection, self._folder)
                         _keep_log(connection, deadline)
-                        self._sync_folder()
+                        reach("schema.current")
                 finally:
-                    connection.close()
+                    let_go(connection)
         finally:
             os.close(gate)
 
@@ -132,7 +135,7 @@ class SqliteStore(Store):
         self._readers.close()
         with self._version_lock:
             if self._version_connection is not None:
-                self._version_connection.close(True)
+                let_go(self._version_connection)
                 self._version_connection = None
         self._writer.close()
 
@@ -366,6 +369,7 @@ class SqliteStore(Store):
         def work(connection: apsw.Connection) -> None:
             owner = writes.collection_id(connection, collection)
             _run(connection, "forget_segments", (owner, kind, space))
+            reach("segments.forgotten")
             for position, s in enumerate(segments):
                 values = (s.name, position, s.checksum, s.size, s.rows, s.watermark, s.dead)
                 _run(connection, "insert_segment", (owner, kind, space, *values))
@@ -432,6 +436,7 @@ def _last_seq(connection: apsw.Connection) -> int:
 
 def _trim(connection: apsw.Connection, below: int) -> None:
     _run(connection, "trim_terms", (below,))
+    reach("log.trimmed")
     _run(connection, "trim_log", (below,))
 
 

@@ -19,7 +19,8 @@ from typing import Any, Final, TypeVar
 import apsw
 
 from ..errors import RagstoneError, StoreBusy
-from .connect import closed, connect_writer, mapped, os_error, translate
+from ..faults import reach
+from .connect import closed, connect_writer, let_go, mapped, os_error, translate
 
 T = TypeVar("T")
 Work = Callable[[apsw.Connection], T]
@@ -125,6 +126,7 @@ class Writer:
         """Returns why the whole transaction was lost, or None once it is durable."""
         connection = self._open()
         self._begin(connection)
+        reach("writer.begun")
         try:
             for request in group:
                 connection.execute("SAVEPOINT request")
@@ -136,7 +138,9 @@ class Writer:
                     connection.execute("ROLLBACK TO request")
                     request.error = self._typed(error)
                 connection.execute("RELEASE request")
+            reach("writer.worked")
             connection.execute("COMMIT")
+            reach("writer.committed")
         except BaseException as error:  # noqa: BLE001 - handed to the callers that wait for it
             return self._typed(error)
         finally:
@@ -201,6 +205,7 @@ class Writer:
         connection = self._connection
         if connection is None or self._log_pages < LOG_PAGES:
             return
+        reach("writer.checkpoint")
         forced = self._log_pages >= LOG_PAGES_FORCED
         connection.set_busy_timeout(FORCED_WAIT_MS if forced else 0)
         try:
@@ -214,7 +219,7 @@ class Writer:
 
     def _release(self) -> None:
         if self._connection is not None:
-            self._connection.close(True)
+            let_go(self._connection)
             self._connection = None
         if self._gate is not None:
             os.close(self._gate)

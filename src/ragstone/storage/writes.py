@@ -13,6 +13,7 @@ import apsw
 import numpy as np
 
 from ..errors import ModelMismatch, NotFound
+from ..faults import reach
 from ..protocols import PutResult
 from ..text.analysis import ANALYSIS_VERSION
 from ..types import PreparedChunk, PreparedDocument
@@ -117,10 +118,12 @@ def put(connection: apsw.Connection, collection: str, documents: Sequence[Prepar
 
 
 def _write(connection: apsw.Connection, owner: int, difference: _Difference) -> None:
+    reach("put.documents")
     if difference.moved:
         connection.executemany(SQL["move_chunk"], difference.moved)
     if difference.new:
         connection.executemany(SQL["insert_chunk"], difference.new)
+        reach("put.chunks")
         connection.executemany(SQL["keep_terms"], difference.terms)
         connection.executemany(SQL["log"], [(owner, ADD, id_, None) for id_, _ in difference.added])
         _reuse_vectors(connection, owner, difference.added)
@@ -161,6 +164,7 @@ def _queues(connection: apsw.Connection, owner: int) -> set[int]:
 def _remove_chunks(connection: apsw.Connection, owner: int, ids: list[int]) -> None:
     one = [(id_,) for id_ in ids]
     connection.executemany(SQL["delete_chunk"], one)
+    reach("delete.chunks")
     connection.executemany(SQL["forget_terms"], one)
     for space in _queues(connection, owner):
         connection.executemany(SQL["served"], [(owner, space, id_) for id_ in ids])
@@ -191,6 +195,7 @@ def _remove_documents(connection: apsw.Connection, owner: int, ids: list[int]) -
     gone = fetch(connection, SQL["hashes_of_documents"], (wanted,))
     if gone:
         _remove_chunks(connection, owner, sorted(id_ for id_, _ in gone))
+    reach("delete.documents")
     connection.executemany(SQL["delete_document"], [(id_,) for id_ in ids])
     _forget_vectors(connection, (hash_ for _, hash_ in gone))
     connection.execute(SQL["raise_revision"], (owner,))
@@ -201,6 +206,7 @@ def drop_collection(connection: apsw.Connection, name: str) -> None:
     ids = [row[0] for row in connection.execute(SQL["document_ids"], (owner,))]
     if ids:
         _remove_documents(connection, owner, ids)
+    reach("drop.documents")
     for statement in ("drop_waiting", "drop_queues", "drop_segments", "drop_roots", "drop_collection"):
         connection.execute(SQL[statement], (owner,))
     connection.execute(SQL["raise_revision"], (owner,))
@@ -219,6 +225,7 @@ def put_embeddings(connection: apsw.Connection, space: str, embeddings: Mapping[
         if not holders or (stored is not None and stored[0] == vector):
             continue
         connection.execute(SQL["put_embedding"], (space_id, hash_, vector))
+        reach("vectors.stored")
         for id_, owner in holders:
             reached[owner].append(id_)
     for owner, ids in reached.items():

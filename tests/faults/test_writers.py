@@ -1,13 +1,10 @@
-"""A process that is killed while it adds loses nothing that it was told is stored."""
+"""Processes that write at once, and a disk that is really full. Kills are in test_stress.py."""
 
 from __future__ import annotations
 
 import os
-import random
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,29 +24,6 @@ def environ() -> dict[str, str]:
 def start(program: str, *arguments: str) -> subprocess.Popen[str]:
     command = [sys.executable, str(HERE / program), *arguments]
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environ())
-
-
-def killed_cycle(zygote: subprocess.Popen[str], cycle: int, seconds: float) -> list[list[str]]:
-    """Lets a writer run until `seconds` after its first acknowledgement, kills it, and returns what it said."""
-    assert zygote.stdin is not None
-    assert zygote.stdout is not None
-    zygote.stdin.write(f"{cycle}\n")
-    zygote.stdin.flush()
-    pid, said, killed = 0, [], False
-    while True:
-        words = zygote.stdout.readline().split()
-        assert words, "the zygote ended"
-        assert words != ["failed"], "the writer ended by itself"
-        if words[0] == "dead":
-            return said
-        if words[0] == "pid":
-            pid = int(words[1])
-        else:
-            said.append(words)
-        if pid and said and not killed:
-            time.sleep(seconds)
-            os.kill(pid, signal.SIGKILL)
-            killed = True
 
 
 def check_everything(store: SqliteStore, present: set[str], absent: set[str], prefix: str = "") -> None:
@@ -79,32 +53,6 @@ def check_log(store: SqliteStore, live: set[int], since: int) -> int:
     assert live == {int(id_) for id_ in store.chunk_ids("c")}
     assert store.last_seq() == since
     return since
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("work", "kills"), [("put", 50), ("ingest", 15)])
-def test_a_killed_writer_loses_nothing_acknowledged(tmp_path: Path, work: str, kills: int) -> None:
-    folder = tmp_path / "data"
-    moments = random.Random(work)
-    present: set[str] = set()
-    absent: set[str] = set()
-    with start("killed_writer.py", str(folder), work) as zygote:
-        for cycle in range(kills):
-            for word, uri in killed_cycle(zygote, cycle, moments.uniform(0, 0.08)):
-                if word == "put":
-                    present.add(uri)
-                elif word == "deleting":
-                    present.discard(uri)
-                else:
-                    absent.add(uri)
-            store = SqliteStore(folder)
-            check_everything(store, present, absent, f"/{cycle}/" if cycle + 1 < kills else "")
-            if work == "ingest":  # the other one trims its log
-                check_log(store, set(), 0)
-            store.close()
-        assert zygote.stdin is not None
-        zygote.stdin.close()
-    assert len(present) > kills
 
 
 @pytest.mark.slow

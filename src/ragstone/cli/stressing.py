@@ -1,0 +1,192 @@
+"""Commands that try to break it: stress."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..errors import InputError
+from .records import SCHEMA_VERSION, StressRecord
+from .session import Session, before, command, commands
+from .terminal import Column, duration, flat
+
+if TYPE_CHECKING:
+    from ..stress.report import Report, Run
+
+app = commands()
+
+FAILED = 1
+"""Exit code where a cycle failed."""
+
+stress = commands(
+    no_args_is_help=True,
+    help="Kill it, cut its power, fill its disk, and check that nothing is lost.\n\n"
+    "Works in a folder of its own with made documents and an embedder that needs no model; your data is untouched. "
+    "After each cycle the store, the indexes, the caches and the log are compared with what was acknowledged. "
+    "A failure is told with the seed and the cycle that repeat it, and its data is kept.",
+)
+stress.callback()(before())
+app.add_typer(stress, name="stress")
+
+Cycles = Annotated[int, typer.Option(min=1, metavar="N", help="How many cycles.")]
+Seed = Annotated[int, typer.Option(metavar="S", help="Where chance begins.")]
+Keep = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="Work in this new or empty folder and keep it.", show_default=False),
+]
+Only = Annotated[
+    int | None, typer.Option(min=0, metavar="C", help="Repeat this cycle of the seed.", show_default=False)
+]
+
+
+@command(stress, "crash")
+def stress_crash(
+    session: Session, cycles: Cycles = 200, seed: Seed = 1, keep: Keep = None, only_cycle: Only = None
+) -> int:
+    """Kill processes that write, at random moments and at every named point of the write path.
+
+    All cycles work on one growing folder. A cycle that is repeated alone begins with an empty one.
+    """
+    from ..stress.crash import crash
+
+    return _run(session, crash, cycles, seed, keep, only_cycle)
+
+
+@command(stress, "power")
+def stress_power(
+    session: Session, cycles: Cycles = 200, seed: Seed = 1, keep: Keep = None, only_cycle: Only = None
+) -> int:
+    """Cut the power: lose, tear and reorder what was not synced.
+
+    Of the database and of the index files, their names in the folder included.
+    """
+    from ..stress.power import power
+
+    return _run(session, power, cycles, seed, keep, only_cycle)
+
+
+@command(stress, "disk")
+def stress_disk(
+    session: Session,
+    cycles: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="At most so many, evenly spread.", show_default=False)
+    ] = None,
+    seed: Seed = 1,
+    keep: Keep = None,
+    only_cycle: Only = None,
+) -> int:
+    """Fail each operation of the disk once: no space, an error, half a write.
+
+    For one operation only, and until space is freed. Without --cycles: every operation, every fault.
+    """
+    from ..stress.full import ALL, faulty_disk
+
+    return _run(session, faulty_disk, ALL if cycles is None else cycles, seed, keep, only_cycle)
+
+
+@command(stress, "flip")
+def stress_flip(
+    session: Session, cycles: Cycles = 200, seed: Seed = 1, keep: Keep = None, only_cycle: Only = None
+) -> int:
+    """Flip bytes of index files: results stay the same."""
+    from ..stress.flips import flips
+
+    return _run(session, flips, cycles, seed, keep, only_cycle)
+
+
+@command(stress, "multi")
+def stress_multi(
+    session: Session,
+    cycles: Cycles = 10,
+    processes: Annotated[int, typer.Option(min=2, max=64, metavar="N", help="Processes at once.")] = 4,
+    seed: Seed = 1,
+    keep: Keep = None,
+    only_cycle: Only = None,
+) -> int:
+    """Let processes write at once, kill some and freeze some.
+
+    In a cycle each does 50 operations.
+    """
+    from ..stress.multi import multi
+
+    return _run(session, lambda run: multi(run, processes=processes), cycles, seed, keep, only_cycle)
+
+
+@command(stress, "churn")
+def stress_churn(session: Session, cycles: Cycles = 100, seed: Seed = 1, keep: Keep = None) -> int:
+    """Add and remove for long: memory, descriptors, threads, log and files stay bounded."""
+    from ..stress.churn import churn
+
+    return _run(session, churn, cycles, seed, keep, None)
+
+
+def _run(
+    session: Session, test: Callable[[Run], Report], cycles: int, seed: int, keep: Path | None, only: int | None
+) -> int:
+    from ..stress.report import Run
+    from .logs import configure
+
+    configure("error", session.settings.log.format)  # what the faults make it warn of is expected
+    session.safe = "The test works in a folder of its own; the data is untouched."
+    folder = _folder(keep)
+    finished = False
+    try:
+        with session.progress() as progress:
+            report = test(Run(folder, seed, cycles, only, progress))
+        finished = True
+    finally:
+        kept = keep is not None or (finished and bool(report.failures))
+        if not kept:
+            shutil.rmtree(folder, ignore_errors=True)
+    _tell(session, report, folder if kept else None)
+    return FAILED if report.failures else 0
+
+
+def _folder(keep: Path | None) -> Path:
+    if keep is None:
+        return Path(tempfile.mkdtemp(prefix="ragstone-stress-"))
+    try:
+        keep.mkdir(parents=True, exist_ok=True)
+        empty = not any(keep.iterdir())
+    except OSError as error:
+        raise InputError(f"{keep} cannot be used: {error.strerror}.", "Choose another folder.") from error
+    if not empty:
+        raise InputError(f"{keep} is not empty.", "Choose a new folder: the test fills it and empties it.")
+    return keep.absolute()
+
+
+def _tell(session: Session, report: Report, kept: Path | None) -> None:
+    terminal = session.terminal
+    if terminal.as_json:
+        record: StressRecord = {
+            "schema_version": SCHEMA_VERSION,
+            "test": report.test,
+            "seed": report.seed,
+            "cycles": report.cycles,
+            "seconds": report.seconds,
+            "figures": report.figures,
+            "failures": [
+                {"seed": f.seed, "cycle": f.cycle, "what": f.what, "problems": list(f.problems)}
+                for f in report.failures
+            ],
+            "folder": None if kept is None else str(kept),
+        }
+        terminal.json(record)
+        return
+    rows = [
+        ("cycles", f"{report.cycles:,}"),
+        ("time", duration(report.seconds)),
+        *((name, f"{value:,.0f}") for name, value in report.figures.items()),
+        ("failures", f"{len(report.failures):,}"),
+    ]
+    terminal.table([Column("Figure", wrap=True), Column("Value", "right")], rows)
+    for failure in report.failures:
+        repeat = f"ragstone stress {report.test} --seed {failure.seed} --only-cycle {failure.cycle}"
+        terminal.line(flat(f"{failure.what}: {'; '.join(failure.problems)} (repeat: {repeat})"))
+    if kept is not None:
+        terminal.note(f"The data is in {kept}.")
