@@ -144,7 +144,7 @@ class SearchSettings:
     vector_index: Literal["auto", "exact", "flat", "ivf"] = _setting(
         "auto",
         "How vectors are searched. exact: all of them. flat: 4-bit codes choose what is scored exactly. ivf: the codes "
-        "stand in lists, of which the nearest are searched. auto: by rows, exact up to 20,480 in one index file, flat "
+        "stand in lists, of which the nearest are searched. auto: by rows, exact up to 10,240 in one index file, flat "
         "up to 200,000, ivf above. Files that are there already change when they are merged, or by `ragstone rebuild`.",
     )
     rerank: Path | None = _setting(None, "Folder with an ONNX cross-encoder that reorders the best candidates.")

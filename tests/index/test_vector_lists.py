@@ -136,7 +136,7 @@ def test_exact_passes_over_lists(listed: FlatVectorIndex) -> None:
     ],
 )
 def test_the_form_follows_rows_and_setting(structure: Any, forms: list[str]) -> None:
-    assert [form_of(structure, rows) for rows in (20_480, 200_000, 200_001)] == forms
+    assert [form_of(structure, rows) for rows in (10_240, 200_000, 200_001)] == forms
 
 
 def test_what_is_said_of_a_segment(listed: FlatVectorIndex, tmp_path: Path) -> None:

@@ -71,15 +71,7 @@ class VectorFile:
     def scanner(self) -> Any:
         """A faiss index over the mapped vectors themselves: float32 inner products of every row. This object must
         outlive it."""
-        faiss = load_faiss()
-        rows, dimension = self.halves.shape
-        index = faiss.IndexScalarQuantizer(dimension, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
-        index.ntotal = rows
-        # What faiss writes for such an index ends in the number of code bytes (0 here) and the codes.
-        head = bytes(faiss.serialize_index(index))[:-8] + struct.pack("<Q", self.halves.nbytes)
-        stream = self.lead[_LEAD - len(head) :]
-        stream[: len(head)] = np.frombuffer(head, dtype=np.uint8)
-        return faiss.read_index(faiss.ZeroCopyIOReader(faiss.swig_ptr(stream), stream.size))
+        return _scan_in_place(self.lead, *self.halves.shape)
 
     def coded(self) -> Any | None:
         """The quantised index (a copy), or None."""
@@ -100,6 +92,35 @@ class VectorFile:
         first = -(-first // mmap.PAGESIZE) * mmap.PAGESIZE  # what stands in the free bytes is in no file
         if last > first and hasattr(mmap, "MADV_DONTNEED"):
             self.data.madvise(mmap.MADV_DONTNEED, first, last - first)
+
+
+class RowBuffer:
+    """Room for some rows that are scored by themselves; kept, because new memory of their size costs more than scoring
+    them. For one thread."""
+
+    def __init__(self, dimension: int, capacity: int) -> None:
+        self.capacity = capacity
+        self._lead = np.empty(_LEAD + 2 * capacity * dimension, dtype=np.uint8)
+        self._halves = self._lead[_LEAD:].view(np.float16).reshape(capacity, dimension)
+        self._scan = _scan_in_place(self._lead, capacity, dimension)
+
+    def scan(self, halves: Halves, rows: NDArray[np.int64]) -> Any:
+        """A faiss index over copies of these rows (no more than `capacity`), good until the next call."""
+        np.take(halves, rows, axis=0, out=self._halves[: len(rows)], mode="clip")  # "raise" would copy once more
+        self._scan.ntotal = len(rows)
+        return self._scan
+
+
+def _scan_in_place(lead: NDArray[np.uint8], rows: int, dimension: int) -> Any:
+    """A faiss index over the float16 rows that follow `_LEAD` free bytes; they must outlive it."""
+    faiss = load_faiss()
+    index = faiss.IndexScalarQuantizer(dimension, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
+    index.ntotal = rows
+    # What faiss writes for such an index ends in the number of code bytes (0 here) and the codes.
+    head = bytes(faiss.serialize_index(index))[:-8] + struct.pack("<Q", 2 * rows * dimension)
+    stream = lead[_LEAD - len(head) :]
+    stream[: len(head)] = np.frombuffer(head, dtype=np.uint8)
+    return faiss.read_index(faiss.ZeroCopyIOReader(faiss.swig_ptr(stream), stream.size))
 
 
 class RowSource(Protocol):

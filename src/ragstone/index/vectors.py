@@ -42,7 +42,7 @@ from ..errors import ModelError, ModelMismatch
 from ..protocols import Ids, Scores, VectorIndex, Vectors
 from ..types import Space
 from .lexical import SegmentInfo
-from .vector_file import Floats, Halves, VectorFile, encode, load_faiss, open_vectors, write_vectors
+from .vector_file import Floats, Halves, RowBuffer, VectorFile, encode, load_faiss, open_vectors, write_vectors
 
 Structure = Literal["auto", "exact", "flat", "ivf"]
 Rows = NDArray[np.int64]
@@ -50,13 +50,14 @@ Mask = NDArray[np.bool_]
 
 DECODED_ROWS = 10_240
 """A float32 copy of as many rows is 16 MB at 384 dimensions, made in 8 ms; faiss is not imported."""
-EXACT_ROWS = 20_480
-"""Scanned in 0.5 ms on one thread at 384 dimensions."""
+EXACT_ROWS = 10_240
+"""Above, codes take a third of the time: at 20,000 rows 0.3 ms instead of 0.9 (docs/decisions/0004-vector-index.md)."""
 LISTED_ROWS = 200_000
 """Below, looking at all codes takes less than 1.5 ms."""
 _BLOCK_ROWS = 1024
 _BATCH_SCORES = 4_000_000  # scores of a batch that are in memory at once: 16 MB
 _GATHERED_ROWS = 16_384  # copied at a time: 12 MB at 384 dimensions
+_KEPT_ROWS = 4096  # of a thread's buffer: 3 MB at 384 dimensions
 _SHARE = 0.2  # of rows that a filter leaves, below which those alone are scored
 _SLACK = 32
 _PROBED = 1 / 8
@@ -66,6 +67,7 @@ _DROPPED = 0.5
 below, faiss passes over the hidden ones."""
 _LISTED_GATHERED = 8_192
 """Rows that a filter leaves of a segment with lists, below which those alone are scored: in 3 ms."""
+_buffers = threading.local()
 
 
 def depth(k: int, share: float = 1.0) -> int:
@@ -230,15 +232,10 @@ class _Sealed:
 
     def _choose_read(self, query: Floats, k: int, rows: Rows) -> tuple[Rows, Scores]:
         """Scores these rows alone."""
-        faiss = load_faiss()
         chosen: list[tuple[Rows, Scores]] = []
         for first in range(0, len(rows), _GATHERED_ROWS):
             some = rows[first : first + _GATHERED_ROWS]
-            gathered = np.take(self._file.halves, some, axis=0)
-            scan = faiss.IndexScalarQuantizer(
-                gathered.shape[1], faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT
-            )
-            scan.add_sa_codes(gathered.view(np.uint8))
+            scan = _buffer(self._file.halves.shape[1], len(some)).scan(self._file.halves, some)
             at, scores = self._nearest(scan, query, k, len(some))
             chosen.append((some[at], scores))
         return np.concatenate([at for at, _ in chosen]), np.concatenate([scores for _, scores in chosen])
@@ -545,6 +542,18 @@ class FlatVectorIndex(VectorIndex):
         self._frozen = self._frozen if frozen is None else frozen
         self._tail = self._tail if tail is None else tail
         self._views = tuple(v for v in (*self._sealed, *self._frozen, *self._tail) if v.count)
+
+
+def _buffer(dimension: int, rows: int) -> RowBuffer:
+    """This thread's, of at least so many rows."""
+    kept = _buffers.__dict__
+    buffer: RowBuffer | None = kept.get(str(dimension))
+    if buffer is None or buffer.capacity < rows:
+        capacity = 1 << max(11, (rows - 1).bit_length())
+        buffer = RowBuffer(dimension, capacity)
+        if capacity <= _KEPT_ROWS:
+            kept[str(dimension)] = buffer
+    return buffer
 
 
 def _best(

@@ -152,7 +152,7 @@ def pdf(open_at: OpenKnowledgeBase, folder: Path) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def embedding(open_at: OpenKnowledgeBase, texts: int = 64, turns: int = 3) -> dict[str, Any]:
+def embedding(open_at: OpenKnowledgeBase, texts: int = 192, turns: int = 3) -> dict[str, Any]:
     """The background worker, from the store and back into it, against the bare model at its best batch and threads:
     in turns, because other work on the machine moves both, on other texts each time."""
     maker = TextMaker(13)
