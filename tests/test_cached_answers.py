@@ -19,7 +19,7 @@ from ragstone.knowledge_base import KnowledgeBase
 from ragstone.protocols import LLM
 from ragstone.settings import load
 from ragstone.testing import EchoLLM, HashEmbedder
-from ragstone.types import AnswerEvent, Delta, Message
+from ragstone.types import AnswerEvent, Call, Delta, Message
 
 QUESTION = "When is the filter of the pump changed?"
 TEXT = "The filter of the pump is changed every two weeks. Its housing is blue."
@@ -140,9 +140,7 @@ class Failing:
         self.then = then
         self.calls = 0
 
-    def stream(
-        self, messages: Sequence[Message], *, max_tokens: int, deadline: float | None = None
-    ) -> Iterator[Delta]:
+    def stream(self, messages: Sequence[Message], call: Call) -> Iterator[Delta]:
         self.calls += 1
         yield Delta(self.text)
         if self.then == "error":

@@ -4,7 +4,9 @@
     ├── InputError                            2   400   the request cannot be carried out as it is
     │   ├── SettingsError                     2   400   unknown key, wrong type, contradiction
     │   ├── NotFound                          3   404   path, document or collection does not exist
-    │   └── QueryError                        2   400   empty or too long question, k out of range
+    │   ├── QueryError                        2   400   empty or too long question, k out of range
+    │   ├── PromptTooLong                     2   413   larger than the window of every model that could answer
+    │   └── PriceUnknown                      2   400   a hard budget cannot pay for what has no price
     ├── ReadError                             4   422   one source could not be read; the others go on
     │   ├── UnsupportedFormat                 4   415   no reader for this kind of file
     │   ├── DamagedFile                       4   422   the reader could not make sense of it
@@ -24,8 +26,10 @@
     ├── ModelError                            6   500
     │   ├── ModelMissing                      6   500   weights not installed; says what to install
     │   ├── ModelMismatch                     6   500   wrong hash, dimension or vector space
+    │   ├── KeyRefused                        6   500   a provider does not accept the API key
     │   └── ModelUnavailable                  6   503   a model server does not answer (retryable)
-    └── DeadlineExceeded                      7   504   (retryable)
+    ├── DeadlineExceeded                      7   504   (retryable)
+    └── BudgetExceeded                        8   429   a call could cost more than is left; says when it renews
 
 `exit_code` and `http_status` are read by the command line and the server; `retryable` by callers.
 Foreign exceptions are mapped to these at the edge where they arise.
@@ -72,6 +76,14 @@ class NotFound(InputError):
 
 
 class QueryError(InputError):
+    pass
+
+
+class PromptTooLong(InputError):
+    http_status = 413
+
+
+class PriceUnknown(InputError):
     pass
 
 
@@ -153,12 +165,33 @@ class ModelMismatch(ModelError):
     pass
 
 
+class KeyRefused(ModelError):
+    pass
+
+
 class ModelUnavailable(ModelError):
+    """`retry_after`: seconds until the server wants to be asked again, where it said so."""
+
     http_status = 503
     retryable = True
+
+    def __init__(self, message: str, hint: str = "", *, retry_after: float | None = None) -> None:
+        super().__init__(message, hint)
+        self.retry_after = retry_after
 
 
 class DeadlineExceeded(RagstoneError):
     exit_code = 7
     http_status = 504
     retryable = True
+
+
+class BudgetExceeded(RagstoneError):
+    """`renews`: when more may be spent, in seconds since the epoch; None where the budget has no period."""
+
+    exit_code = 8
+    http_status = 429
+
+    def __init__(self, message: str, hint: str = "", *, renews: float | None = None) -> None:
+        super().__init__(message, hint)
+        self.renews = renews

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from .types import (
     CacheStatistics,
+    Call,
     Change,
     Chunk,
     Delta,
@@ -78,9 +79,9 @@ class LLM(Protocol):
     @property
     def context(self) -> int: ...
 
-    def stream(self, messages: Sequence[Message], *, max_tokens: int, deadline: float | None = None) -> Iterator[Delta]:
-        """Deltas as they come; the last has `finish` and `usage`. `deadline` is `time.monotonic()` seconds.
-        Closing the iterator stops the model. Raises ModelUnavailable, DeadlineExceeded."""
+    def stream(self, messages: Sequence[Message], call: Call) -> Iterator[Delta]:
+        """Deltas as they come; the last has `finish` and `usage`. Closing the iterator stops the model.
+        Raises ModelUnavailable, DeadlineExceeded."""
         ...
 
     def close(self) -> None: ...

@@ -10,7 +10,7 @@ import numpy as np
 
 from .protocols import Role, Vectors
 from .text.analysis import analyzer
-from .types import Delta, Message, Space, Usage
+from .types import Call, Delta, Message, Space, Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,19 +52,13 @@ class EchoLLM:
     def name(self) -> str:
         return "echo"
 
-    def stream(
-        self,
-        messages: Sequence[Message],
-        *,
-        max_tokens: int,
-        deadline: float | None = None,  # noqa: ARG002
-    ) -> Iterator[Delta]:
+    def stream(self, messages: Sequence[Message], call: Call) -> Iterator[Delta]:
         words = (self.reply or messages[-1].content).split(" ")
-        for number, word in enumerate(words[:max_tokens]):
+        for number, word in enumerate(words[: call.max_tokens]):
             yield Delta(word if number == 0 else " " + word)
         prompt = sum(len(message.content.split(" ")) for message in messages)
-        finish = "stop" if len(words) <= max_tokens else "length"
-        yield Delta(finish=finish, usage=Usage(prompt, min(len(words), max_tokens), estimated=True))
+        finish = "stop" if len(words) <= call.max_tokens else "length"
+        yield Delta(finish=finish, usage=Usage(prompt, min(len(words), call.max_tokens), estimated=True))
 
     def close(self) -> None:
         """Holds nothing."""

@@ -270,11 +270,13 @@ class Sentence:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens of a model call; `estimated` when the server did not report them."""
+    """Tokens of a model call; `estimated` when the server did not report them. `cached_tokens` are those of the prompt
+    that the server had computed before."""
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
     estimated: bool = False
+    cached_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,6 +313,36 @@ class Message:
 
     role: Literal["system", "user", "assistant"]
     content: str
+
+
+Purpose = Literal["chat", "extraction", "classification"]
+"""What a call of a language model is for. "chat" is somebody waiting; the others are work in the background."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who pays for a call: each name counts against the budget of that key, person and team; "" is nobody's."""
+
+    key: str = ""
+    person: str = ""
+    team: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What one call of a language model may use, what it is for, and for whom.
+
+    `max_tokens`: of the answer. `deadline`: `time.monotonic()` seconds. `schema`: a JSON Schema of the answer; where a
+    provider cannot enforce one, the caller still has to check. `conversation`: calls of one conversation share a
+    prompt's beginning, so a local server keeps it in one slot.
+    """
+
+    max_tokens: int
+    deadline: float | None = None
+    schema: Mapping[str, object] | None = None
+    purpose: Purpose = "chat"
+    caller: Caller = Caller()
+    conversation: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from ragstone.llm.llama import LlamaServer
 from ragstone.llm.ollama import OllamaChat
 from ragstone.llm.openai import OpenAIChat
 from ragstone.protocols import LLM
-from ragstone.types import Delta, Message
+from ragstone.types import Call, Delta, Message
 
 ASK = [Message("system", "Be brief."), Message("user", "What is the capital of France?")]
 SLOW = 0.02  # seconds between the pieces of a stand-in, so that a deadline falls between them
@@ -64,7 +64,7 @@ def test_says_its_name_and_window(llm: LLM) -> None:
 
 
 def test_the_last_delta_alone_tells_the_end(llm: LLM) -> None:
-    deltas = list(llm.stream(ASK, max_tokens=16))
+    deltas = list(llm.stream(ASK, Call(16)))
     assert "Paris" in "".join(d.text for d in deltas)
     assert all(d == Delta(d.text) for d in deltas[:-1])
     last = deltas[-1]
@@ -75,23 +75,23 @@ def test_the_last_delta_alone_tells_the_end(llm: LLM) -> None:
 
 
 def test_a_limit_ends_with_length(llm: LLM) -> None:
-    assert list(llm.stream(ASK, max_tokens=2))[-1].finish == "length"
+    assert list(llm.stream(ASK, Call(2)))[-1].finish == "length"
 
 
 def test_a_deadline_that_has_passed_sends_nothing(llm: LLM) -> None:
     with pytest.raises(DeadlineExceeded) as caught:
-        list(llm.stream(ASK, max_tokens=16, deadline=time.monotonic() - 1))
+        list(llm.stream(ASK, Call(16, time.monotonic() - 1)))
     assert caught.value.hint
 
 
 def test_closing_early_leaves_it_usable(llm: LLM) -> None:
-    deltas = llm.stream(ASK, max_tokens=64)
+    deltas = llm.stream(ASK, Call(64))
     assert next(iter(deltas)).text
     deltas.close()  # type: ignore[attr-defined]
-    assert list(llm.stream(ASK, max_tokens=4))[-1].finish
+    assert list(llm.stream(ASK, Call(4)))[-1].finish
 
 
 def test_two_calls_at_once(llm: LLM) -> None:
     with ThreadPoolExecutor(2) as pool:
-        ends = list(pool.map(lambda _: list(llm.stream(ASK, max_tokens=4))[-1].finish, range(2)))
+        ends = list(pool.map(lambda _: list(llm.stream(ASK, Call(4)))[-1].finish, range(2)))
     assert all(ends)

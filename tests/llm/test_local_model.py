@@ -19,7 +19,7 @@ import pytest
 import ragstone
 from ragstone.errors import ModelError, ModelMismatch, ModelMissing
 from ragstone.llm.llama import LlamaServer
-from ragstone.types import Message
+from ragstone.types import Call, Message
 
 ASK = [Message("user", "Say yes.")]
 
@@ -54,26 +54,26 @@ def gone(pid: int) -> bool:
 
 
 def answers(llm: LlamaServer) -> bool:
-    return bool(list(llm.stream(ASK, max_tokens=2))[-1].finish)
+    return bool(list(llm.stream(ASK, Call(2)))[-1].finish)
 
 
 def test_files_that_are_no_model(tmp_path: Path) -> None:
     with pytest.raises(ModelMissing):
-        list(LlamaServer(tmp_path / "none.gguf").stream(ASK, max_tokens=2))
+        list(LlamaServer(tmp_path / "none.gguf").stream(ASK, Call(2)))
     text = tmp_path / "text.gguf"
     text.write_text("hello")
     with pytest.raises(ModelMismatch):
-        list(LlamaServer(text).stream(ASK, max_tokens=2))
+        list(LlamaServer(text).stream(ASK, Call(2)))
 
 
 def test_a_damaged_model_and_a_wrong_pin(model: Path, tmp_path: Path) -> None:
     damaged = tmp_path / "damaged.gguf"
     damaged.write_bytes(model.read_bytes()[:100_000])
     with pytest.raises(ModelError, match="could not load") as caught:
-        list(LlamaServer(damaged).stream(ASK, max_tokens=2))
+        list(LlamaServer(damaged).stream(ASK, Call(2)))
     assert caught.value.hint
     with pytest.raises(ModelMismatch, match="sha256"):
-        list(LlamaServer(damaged, sha256="0" * 64).stream(ASK, max_tokens=2))
+        list(LlamaServer(damaged, sha256="0" * 64).stream(ASK, Call(2)))
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ from ragstone.errors import DeadlineExceeded, ModelError, ModelMissing, ModelUna
 from ragstone.llm import find_llm
 from ragstone.llm.ollama import OllamaChat
 from ragstone.llm.openai import DEFAULT_CONTEXT, OpenAIChat
-from ragstone.types import Delta, Message, Usage
+from ragstone.types import Call, Delta, Message, Usage
 
 ASK = [Message("user", "Wie hoch?")]
 TEXT = "".join(WORDS)
@@ -25,25 +25,25 @@ def said(deltas: list[Delta]) -> str:
 @pytest.mark.parametrize("piece", [1, 3, 7, 1000])
 def test_chunks_of_any_size(piece: int) -> None:
     with serving(OpenAIHandler, Script(piece=piece)) as url:
-        deltas = list(OpenAIChat(f"{url}/v1", "m").stream(ASK, max_tokens=50))
+        deltas = list(OpenAIChat(f"{url}/v1", "m").stream(ASK, Call(50)))
     assert said(deltas) == TEXT
     assert deltas[-1] == Delta(finish="stop", usage=Usage(7, 6))
 
 
 def test_usage_is_estimated_where_the_server_does_not_tell() -> None:
     with serving(OpenAIHandler, Script(usage=False)) as url:
-        last = list(OpenAIChat(f"{url}/v1", "m").stream(ASK, max_tokens=50))[-1]
+        last = list(OpenAIChat(f"{url}/v1", "m").stream(ASK, Call(50)))[-1]
     assert last.usage == Usage(3, 6, estimated=True)
     with serving(OllamaHandler, Script(usage=False)) as url:
-        last = list(OllamaChat(url, "m").stream(ASK, max_tokens=50))[-1]
+        last = list(OllamaChat(url, "m").stream(ASK, Call(50)))[-1]
     assert last.usage == Usage(3, 6, estimated=True)
 
 
 def test_a_key_is_sent_as_bearer_and_only_when_set() -> None:
     script = Script()
     with serving(OpenAIHandler, script) as url:
-        list(OpenAIChat(f"{url}/v1", "m", api_key="geheim").stream(ASK, max_tokens=50))
-        list(OpenAIChat(f"{url}/v1", "m").stream(ASK, max_tokens=50))
+        list(OpenAIChat(f"{url}/v1", "m", api_key="geheim").stream(ASK, Call(50)))
+        list(OpenAIChat(f"{url}/v1", "m").stream(ASK, Call(50)))
     assert [headers.get("authorization") for _, _, headers in script.requests] == ["Bearer geheim", None]
 
 
@@ -52,8 +52,8 @@ def test_options_a_server_does_not_know_are_left_out_from_then_on() -> None:
     script = Script(refuse=[(400, message % "stream_options"), (400, message % "temperature")])
     with serving(OpenAIHandler, script) as url:
         llm = OpenAIChat(f"{url}/v1", "m")
-        assert said(list(llm.stream(ASK, max_tokens=50))) == TEXT
-        list(llm.stream(ASK, max_tokens=50))
+        assert said(list(llm.stream(ASK, Call(50)))) == TEXT
+        list(llm.stream(ASK, Call(50)))
     assert [set(body) & {"stream_options", "temperature"} for _, body, _ in script.requests] == [
         {"stream_options", "temperature"},
         {"temperature"},
@@ -71,7 +71,7 @@ def test_refusals_are_typed_and_quote_the_server(status: int, kind: type[ModelEr
     for handler, make in ((OpenAIHandler, OpenAIChat), (OllamaHandler, lambda u, m: OllamaChat(u, m, context=512))):
         script = Script(refuse=[(status, '{"error": "so  nicht"}')])
         with serving(handler, script) as url, pytest.raises(kind, match="so nicht") as caught:
-            list(make(url, "m").stream(ASK, max_tokens=50))
+            list(make(url, "m").stream(ASK, Call(50)))
         assert caught.value.retryable is retryable
         assert caught.value.hint
 
@@ -79,15 +79,15 @@ def test_refusals_are_typed_and_quote_the_server(status: int, kind: type[ModelEr
 @pytest.mark.parametrize("cut", range(1, 8))
 def test_a_cut_stream_is_an_error_never_a_short_answer(cut: int) -> None:
     with serving(OpenAIHandler, Script(cut=cut)) as url, pytest.raises(ModelUnavailable):
-        list(OpenAIChat(f"{url}/v1", "m").stream(ASK, max_tokens=50))
+        list(OpenAIChat(f"{url}/v1", "m").stream(ASK, Call(50)))
     with serving(OllamaHandler, Script(cut=cut - 1)) as url, pytest.raises(ModelUnavailable):
-        list(OllamaChat(url, "m", context=512).stream(ASK, max_tokens=50))
+        list(OllamaChat(url, "m", context=512).stream(ASK, Call(50)))
 
 
 def test_a_stream_that_ends_without_saying_so_is_an_error() -> None:
     body = b'data: {"choices": [{"delta": {"content": "Die"}}]}\n\n'
     with serving(OpenAIHandler, Script(raw=body)) as url, pytest.raises(ModelUnavailable, match="broke off"):
-        list(OpenAIChat(f"{url}/v1", "m").stream(ASK, max_tokens=50))
+        list(OpenAIChat(f"{url}/v1", "m").stream(ASK, Call(50)))
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_a_stream_that_ends_without_saying_so_is_an_error() -> None:
 )
 def test_garbage_and_errors_inside_a_stream(raw: bytes) -> None:
     with serving(OpenAIHandler, Script(raw=raw)) as url, pytest.raises(ModelError):
-        list(OpenAIChat(f"{url}/v1", "m").stream(ASK, max_tokens=50))
+        list(OpenAIChat(f"{url}/v1", "m").stream(ASK, Call(50)))
 
 
 @pytest.mark.parametrize(
@@ -112,13 +112,13 @@ def test_garbage_and_errors_inside_a_stream(raw: bytes) -> None:
 )
 def test_garbage_and_errors_inside_ndjson(raw: bytes) -> None:
     with serving(OllamaHandler, Script(raw=raw)) as url, pytest.raises(ModelUnavailable):
-        list(OllamaChat(url, "m", context=512).stream(ASK, max_tokens=50))
+        list(OllamaChat(url, "m", context=512).stream(ASK, Call(50)))
 
 
 def test_a_server_that_does_not_stream() -> None:
     body = b'{"choices": [{"message": {"content": "Drei."}, "finish_reason": "stop"}]}'
     with serving(OpenAIHandler, Script(raw=body, content_type="application/json")) as url:
-        assert said(list(OpenAIChat(f"{url}/v1", "m").stream(ASK, max_tokens=50))) == "Drei."
+        assert said(list(OpenAIChat(f"{url}/v1", "m").stream(ASK, Call(50)))) == "Drei."
 
 
 @pytest.mark.parametrize("name", ["openai", "ollama"])
@@ -128,19 +128,19 @@ def test_a_deadline_cuts_a_slow_drip(name: str) -> None:
         llm = OpenAIChat(f"{url}/v1", "m") if name == "openai" else OllamaChat(url, "m", context=512)
         started = time.monotonic()
         with pytest.raises(DeadlineExceeded):
-            list(llm.stream(ASK, max_tokens=5000, deadline=started + 0.3))
+            list(llm.stream(ASK, Call(5000, started + 0.3)))
         assert script.stopped.wait(10), "the server goes on writing"
 
 
 def test_a_deadline_cuts_silence() -> None:
     with serving(OpenAIHandler, Script(pause=3.0)) as url, pytest.raises(DeadlineExceeded):
-        list(OpenAIChat(f"{url}/v1", "m").stream(ASK, max_tokens=50, deadline=time.monotonic() + 0.3))
+        list(OpenAIChat(f"{url}/v1", "m").stream(ASK, Call(50, time.monotonic() + 0.3)))
 
 
 def test_closing_the_iterator_stops_the_server() -> None:
     script = Script(words=("so ",) * 2000, pause=0.005)
     with serving(OpenAIHandler, script) as url:
-        deltas = OpenAIChat(f"{url}/v1", "m").stream(ASK, max_tokens=5000)
+        deltas = OpenAIChat(f"{url}/v1", "m").stream(ASK, Call(5000))
         next(iter(deltas))
         deltas.close()  # type: ignore[attr-defined]
         assert script.stopped.wait(10)
@@ -150,14 +150,14 @@ def test_nobody_there() -> None:
     with serving(OpenAIHandler, Script()) as url:
         pass
     with pytest.raises(ModelUnavailable, match="does not answer") as caught:
-        list(OpenAIChat(f"{url}/v1", "m").stream(ASK, max_tokens=50))
+        list(OpenAIChat(f"{url}/v1", "m").stream(ASK, Call(50)))
     assert "/v1" not in caught.value.message
 
 
 @pytest.mark.parametrize("url", ["127.0.0.1:8080/v1", "ftp://127.0.0.1/v1", "http://[::1/v1"])
 def test_bad_addresses(url: str) -> None:
     with pytest.raises(ModelError) as caught:
-        list(OpenAIChat(url, "m").stream(ASK, max_tokens=50))
+        list(OpenAIChat(url, "m").stream(ASK, Call(50)))
     assert caught.value.hint
 
 
@@ -179,7 +179,7 @@ def test_ollama_takes_what_is_loaded_and_keeps_its_window() -> None:
     with serving(OllamaHandler, script) as url:
         llm = OllamaChat(url, keep_alive="-1")
         assert (llm.name, llm.context) == ("old:1b", 16384)
-        list(llm.stream(ASK, max_tokens=50))
+        list(llm.stream(ASK, Call(50)))
         path, body, _ = script.requests[-1]
     assert path == "/api/chat"
     assert body["keep_alive"] == -1
@@ -237,7 +237,7 @@ def test_auto_passes_over_a_server_that_says_nothing() -> None:
 
 def test_a_question_that_is_not_unicode_is_refused_as_such() -> None:
     with serving(OpenAIHandler, Script()) as url, pytest.raises(ModelError, match="Unicode"):
-        list(OpenAIChat(f"{url}/v1", "m").stream([Message("user", "\udcff")], max_tokens=5))
+        list(OpenAIChat(f"{url}/v1", "m").stream([Message("user", "\udcff")], Call(5)))
 
 
 def test_auto_probes_loopback_only() -> None:

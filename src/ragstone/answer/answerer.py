@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from ..errors import DeadlineExceeded, ModelError
 from ..protocols import LLM, Embedder
-from ..types import Answer, AnswerEvent, Citation, Delta, Hit, Message, Sentence, Usage
+from ..types import Answer, AnswerEvent, Call, Citation, Delta, Hit, Message, Sentence, Usage
 from .citations import Aligner
 from .evidence import Evidence, gather, sentences
 from .extractive import SCALES, Thresholds, cite, enough, refusal, select
@@ -108,7 +108,7 @@ class Answerer:
             )
             transcript = Transcript(lambda sentence: aligner.align(sentence, run.language))
             usage, finish = Usage(), ""
-            for delta in _closing(llm.stream(prompt.messages, max_tokens=self._max_tokens, deadline=_before(deadline))):
+            for delta in _closing(llm.stream(prompt.messages, Call(self._max_tokens, _before(deadline)))):
                 if not run.timings.get("first token") and delta.text:
                     run.timings["first token"] = (time.perf_counter() - started) * 1000.0
                 usage, finish = delta.usage or usage, delta.finish or finish

@@ -23,7 +23,7 @@ from typing import IO
 import msgspec
 
 from ..errors import ModelError, ModelMismatch, ModelMissing, ModelUnavailable
-from ..types import Delta, Message
+from ..types import Call, Delta, Message
 from .openai import OpenAIChat
 from .transport import client, get_json
 from .warm import Warm, created, listens, load, locked, save
@@ -80,9 +80,9 @@ class LlamaServer:
         self._ready()
         return self._window
 
-    def stream(self, messages: Sequence[Message], *, max_tokens: int, deadline: float | None = None) -> Iterator[Delta]:
+    def stream(self, messages: Sequence[Message], call: Call) -> Iterator[Delta]:
         with self._in_use():
-            yield from self._ready().stream(messages, max_tokens=max_tokens, deadline=deadline)
+            yield from self._ready().stream(messages, call)
 
     def close(self) -> None:
         """Ends a child of our own; one with a state file stays for the next process."""

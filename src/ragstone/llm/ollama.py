@@ -9,7 +9,7 @@ import httpx2
 import msgspec
 
 from ..errors import ModelMissing, ModelUnavailable
-from ..types import Delta, Message, Usage
+from ..types import Call, Delta, Message, Usage
 from .openai import estimated_usage
 from .sse import lines
 from .transport import SILENCE_SECONDS, chunks, client, decoded, entries, exchange, get_json, read, refusal
@@ -95,13 +95,13 @@ class OllamaChat:
         sizes = [v for k, v in info.items() if k.endswith(".context_length") and isinstance(v, int) and v > 0]
         return sizes[0] if sizes else DEFAULT_WINDOW
 
-    def stream(self, messages: Sequence[Message], *, max_tokens: int, deadline: float | None = None) -> Iterator[Delta]:
+    def stream(self, messages: Sequence[Message], call: Call) -> Iterator[Delta]:
         body = {
             "model": self.name,
             "messages": [{"role": m.role, "content": m.content} for m in messages],
             "stream": True,
             "keep_alive": _keep_alive(self._keep_alive),
-            "options": {"num_ctx": self.context, "num_predict": max_tokens, "temperature": self._temperature},
+            "options": {"num_ctx": self.context, "num_predict": call.max_tokens, "temperature": self._temperature},
         }
         with exchange(
             self._http,
@@ -109,12 +109,12 @@ class OllamaChat:
             f"{self._url}/api/chat",
             name="Ollama",
             body=body,
-            deadline=deadline,
+            deadline=call.deadline,
             silence=self._silence,
         ) as response:
             if response.status_code != 200:
-                raise refusal(response.status_code, read(response, "Ollama", deadline), "Ollama")
-            yield from self._deltas(response, messages, deadline)
+                raise refusal(response.status_code, read(response, "Ollama", call.deadline), "Ollama")
+            yield from self._deltas(response, messages, call.deadline)
 
     def _deltas(
         self, response: httpx2.Response, messages: Sequence[Message], deadline: float | None

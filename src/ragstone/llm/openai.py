@@ -10,7 +10,7 @@ import httpx2
 import msgspec
 
 from ..errors import ModelError, ModelMissing, ModelUnavailable
-from ..types import Delta, Message, Usage
+from ..types import Call, Delta, Message, Usage
 from .sse import events
 from .transport import (
     SILENCE_SECONDS,
@@ -92,27 +92,27 @@ class OpenAIChat:
             raise ModelError(f"{self._label} lists no model.", "Load one there, or name one in the settings.")
         return next((e for e in known if not self._model or e["id"] == self._model), {})
 
-    def stream(self, messages: Sequence[Message], *, max_tokens: int, deadline: float | None = None) -> Iterator[Delta]:
+    def stream(self, messages: Sequence[Message], call: Call) -> Iterator[Delta]:
         body: dict[str, object] = {
             "model": self.name,
             "messages": [{"role": m.role, "content": m.content} for m in messages],
             "stream": True,
         }
         while True:
-            request = {**body, **self._options, self._limit_key: max_tokens}
+            request = {**body, **self._options, self._limit_key: call.max_tokens}
             with exchange(
                 self._http,
                 "POST",
                 f"{self._url}/chat/completions",
                 name=self._label,
                 body=request,
-                deadline=deadline,
+                deadline=call.deadline,
                 silence=self._silence,
             ) as response:
                 if response.status_code == 200:
-                    yield from self._deltas(response, messages, deadline)
+                    yield from self._deltas(response, messages, call.deadline)
                     return
-                said = read(response, self._label, deadline)
+                said = read(response, self._label, call.deadline)
             if response.status_code not in (400, 422) or not self._adapt(server_message(said)):
                 raise refusal(response.status_code, said, self._label)
 

@@ -16,7 +16,7 @@ from typing import Any
 import httpx2
 import msgspec
 
-from ..errors import DeadlineExceeded, ModelError, ModelMissing, ModelUnavailable
+from ..errors import DeadlineExceeded, KeyRefused, ModelError, ModelMissing, ModelUnavailable
 
 CONNECT_SECONDS = 5.0
 SILENCE_SECONDS = 300.0  # a cold model on a small machine may take minutes over a long prompt before its first token
@@ -185,7 +185,7 @@ def refusal(status: int, body: bytes, name: str) -> ModelError:
     said = server_message(body)
     quoted = f": {said[:_QUOTED]}" if said else "."
     if status in (401, 403):
-        return ModelError(f"{name} refused the key ({status}){quoted}", "Set the right API key for this server.")
+        return KeyRefused(f"{name} refused the key ({status}){quoted}", "Set the right API key for this server.")
     if status == 404:
         return ModelMissing(
             f"{name} does not know this model or path (404){quoted}", "Check the model's name and the address."
