@@ -428,7 +428,8 @@ def _page(document: Document, number: int) -> tuple[int, int]:
     for page in document.pages:
         if page.number == number:
             return page.start, page.end
-    there = f"It has pages 1 to {document.pages[-1].number}." if document.pages else "It has no pages."
+    last = document.pages[-1].number if document.pages else 0
+    there = "It has no pages." if not last else "It has one page." if last == 1 else f"It has pages 1 to {last}."
     raise NotFound(f"{document.uri} has no page {number}.", there)
 
 

@@ -30,9 +30,12 @@ _LABELS = {
     "export": "Exporting",
     "import": "Importing",
     "stress": "Stressing",
+    "eval": "Asking",
+    "bench": "Measuring",
 }
 _UNITS = {"embed": "chunk", "index": "chunk", "rebuild": "chunk", "verify": "check"}
 _UNITS |= {"backup": "page", "restore": "part", "check": "generation", "stress": "cycle"}
+_UNITS |= {"eval": "question", "bench": "scenario"}
 
 
 class ProgressDisplay(AbstractContextManager["ProgressDisplay"]):

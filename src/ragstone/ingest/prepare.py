@@ -17,7 +17,7 @@ from ..types import Blob, ChunkSpan, Metadata, ParsedDocument, PreparedChunk, Pr
 from .chunking import CHUNKER_VERSION, MAX_TOKENS, chunk
 from .limits import ReadFailure, ReadLimits
 
-READER_VERSION: Final = 1
+READER_VERSION: Final = 2
 """Part of every document's content hash: raise it when the readers give other texts for the same bytes."""
 
 _CONTEXT = 300  # characters of title and heading path that go with a chunk

@@ -69,10 +69,10 @@ def run(
     report: dict[str, Any] = {"schema_version": SCHEMA_VERSION, **machine(), "chunks": chunks, "scenarios": {}}
     for number, name in enumerate(chosen):
         if progress:
-            progress(Progress("verify", number, len(chosen), name))
+            progress(Progress("bench", number, len(chosen), name))
         report["scenarios"][name] = scenarios[name]()
     if progress:
-        progress(Progress("verify", len(chosen), len(chosen)))
+        progress(Progress("bench", len(chosen), len(chosen)))
     return report
 
 

@@ -107,7 +107,7 @@ def _rank(
         for stage, milliseconds in result.timings.items():
             stages.setdefault(stage, []).append(milliseconds)
         if progress:
-            progress(Progress("verify", number, len(queries), mode))
+            progress(Progress("eval", number, len(queries), mode))
     return rankings, latency, stages
 
 
@@ -178,7 +178,7 @@ def evaluate_answers(
             unanswerable += 1
             refused += not answer.answered
         if progress:
-            progress(Progress("verify", number, len(items), "answers"))
+            progress(Progress("eval", number, len(items), "answers"))
     return {
         "schema_version": SCHEMA_VERSION,
         **machine(),

@@ -104,6 +104,14 @@ def test_html_encodings(data: bytes) -> None:
     assert page(data).text == "Größe – 5 €"
 
 
+def test_html_bars_of_links_are_no_text() -> None:
+    bar = "<div class='NavHeader'><a href=a>Zurück</a> <a href=b>Weiter</a></div>"
+    text = "Der Filter wird gewechselt."
+    menu = "<ul role=navigation><li>Oben</ul>"
+    assert page(f"<body><nav>Start</nav>{bar}<p>{text}</p>{menu}</body>").text == text
+    assert page(f"<body>{bar}</body>").text == "Zurück Weiter"  # there is nothing else
+
+
 def test_html_layout_tables_keep_paragraphs() -> None:
     document = page("<table><tr><td>" + "Ein langer Satz. " * 40 + "<br><br>Neuer Absatz</td></tr></table>")
     assert "\n\nNeuer Absatz" in document.text

@@ -1,4 +1,5 @@
-"""HTML as a reader sees it: visible text in document order, headings, lists, tables as rows of cells."""
+"""HTML as a reader sees it: visible text in document order, headings, lists, tables as rows of cells. Bars of links
+that the page calls navigation are left out, unless there is nothing else."""
 
 from __future__ import annotations
 
@@ -30,6 +31,13 @@ _LINES = frozenset(
     ("li", "tr", "dt", "dd", "br", "caption", "summary", "legend", "option", "thead", "tbody", "body", "html")
 )
 _CELLS = frozenset(("td", "th"))
+# What tools that write manuals call the bars with "previous", "up" and "next", and paths to where the page is.
+_NAVIGATION = frozenset(
+    (
+        *("navheader", "navfooter", "navigation", "navbar", "nav-bar", "breadcrumb", "breadcrumbs"),
+        *("skip-link", "headerlink"),
+    )
+)
 _HIDDEN_STYLE = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.I)
 _SPACE = re.compile(r"[ \t\n\r\x0c\xa0\u200b]+")
 _CHARSET = re.compile(rb"<meta\s[^>]*?charset\s*=\s*[\"']?\s*([\w.:-]+)|<\?xml[^>]*?encoding=[\"']([\w.:-]+)", re.I)
@@ -53,8 +61,9 @@ def read_html(source: str, limits: ReadLimits) -> ParsedDocument:
     if root is None:
         return ParsedDocument(text="", media_type="text/html")
     metadata, language = _head(tree)
-    walk = _Walk(limits.element_depth * _DEEP_TIMES)
-    walk.visit(root)
+    walk = _walked(root, limits, navigation=False)
+    if not walk.length:
+        walk = _walked(root, limits, navigation=True)
     text = walk.text()
     title_node = tree.css_first("head > title") or tree.css_first("title")
     title = _SPACE.sub(" ", title_node.text()).strip() if title_node is not None else ""
@@ -68,6 +77,12 @@ def read_html(source: str, limits: ReadLimits) -> ParsedDocument:
         headings=tuple(walk.headings),
         metadata=metadata,
     )
+
+
+def _walked(root: LexborNode, limits: ReadLimits, *, navigation: bool) -> _Walk:
+    walk = _Walk(limits.element_depth * _DEEP_TIMES, navigation)
+    walk.visit(root)
+    return walk
 
 
 def _decode(data: bytes) -> str:
@@ -118,6 +133,7 @@ class _Walk:
     there and what comes: nothing, a space, a line break or an empty line."""
 
     max_depth: int
+    navigation: bool  # whether bars of links are read too
     headings: list[Heading] = field(default_factory=list)
     parts: list[str] = field(default_factory=list)
     length: int = 0
@@ -156,7 +172,7 @@ class _Walk:
         tag = node.tag
         if not node.is_element_node:
             return node.child if node.is_document_node else None
-        if tag in _INVISIBLE or self.is_hidden(node):
+        if tag in _INVISIBLE or self.is_hidden(node) or (not self.navigation and _is_navigation(node)):
             return None
         self.boundary(tag)
         if tag == "pre" or tag == "textarea":
@@ -278,3 +294,16 @@ class _Walk:
 
     def text(self) -> str:
         return "".join(self.parts).rstrip()
+
+
+def _is_navigation(node: LexborNode) -> bool:
+    """Whether the page itself calls it so."""
+    if node.tag == "nav":
+        return True
+    attributes = node.attributes
+    if not attributes:
+        return False
+    if attributes.get("role") == "navigation":
+        return True
+    names = attributes.get("class")
+    return names is not None and not _NAVIGATION.isdisjoint(names.lower().split())
