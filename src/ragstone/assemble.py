@@ -193,6 +193,7 @@ def _persistent(
 
 def _made_by(settings: Settings, space: Space, llm: LLM | None) -> str:
     """Part of the key of cached answers: all but question and passages that decides what an answer says."""
+    from .answer.evidence import CHOICE_VERSION
     from .answer.prompt import VERSION
 
     answer = settings.answer
@@ -201,7 +202,8 @@ def _made_by(settings: Settings, space: Space, llm: LLM | None) -> str:
     if llm is not None and answer.model.startswith("gguf:") and weights.exists():
         status = weights.stat()
         model += f" {status.st_size} {status.st_mtime_ns}"
-    return repr((__version__, ANALYSIS_VERSION, VERSION, space.id, model, answer.max_sentences, answer.max_tokens))
+    versions = (__version__, ANALYSIS_VERSION, VERSION, CHOICE_VERSION)
+    return repr((versions, space.id, model, answer.max_sentences, answer.max_tokens))
 
 
 def _vector_bytes(vector: Vectors) -> Kept:

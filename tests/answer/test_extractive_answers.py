@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -12,7 +13,7 @@ from ragstone.answer.evidence import gather
 from ragstone.answer.expected import expected, holds
 from ragstone.answer.extractive import plain
 from ragstone.protocols import Embedder
-from ragstone.types import Answer, Hit
+from ragstone.types import Answer, Hit, ScoreParts
 
 HITS = [hit(TOWER_DE, title="Eiffelturm"), hit(CHEESE_DE, rank=1, title="Käse")]
 
@@ -67,6 +68,13 @@ def test_the_names_of_columns_are_no_answer() -> None:
     cited = [c.text for c in answer.citations]
     assert "code: A110; priority: medium; reaction: Switch the dryer" in cited
     assert not any("\t" in text for text in cited)
+
+
+def test_a_heading_is_no_answer() -> None:
+    chunk = hit("# Lizenz der FAQ\n\nSie steht unter der GPL.", title="FAQ").chunk
+    found = Hit(replace(chunk, section=("Lizenz der FAQ",)), 1.0, ScoreParts(None, None))
+    answer = ask("Welche Lizenz hat die FAQ?", [found])
+    assert [c.text for c in answer.citations] == ["Sie steht unter der GPL."]
 
 
 def test_sentences_stand_in_reading_order() -> None:

@@ -21,6 +21,7 @@ from ..types import Chunk, Hit
 from .expected import Kind, expected, holds
 from .frame import frame
 
+CHOICE_VERSION = 2  # part of the key of cached answers; raise it with every change of what is chosen or how it is shown
 HIT_LIMIT = 8  # hits whose sentences are candidates: the right one is among the first 5 for 99.5 % of xquad's questions
 DENSE_LIMIT = 16
 EMBEDDED = 600  # characters of a sentence that are embedded: longer "sentences" are tables and lists without stops
@@ -98,7 +99,8 @@ class Weights:
 
 
 def sentences(hits: Sequence[Hit], limit: int = HIT_LIMIT) -> list[Candidate]:
-    """Every sentence of the first `limit` hits, in the order of the hits; a chunk that comes twice counts once."""
+    """Every sentence of the first `limit` hits, in the order of the hits; a chunk that comes twice counts once. Its
+    headings are none: they name what is said below them."""
     found = []
     seen: set[int] = set()
     for rank, hit in enumerate(hits[:limit]):
@@ -107,10 +109,18 @@ def sentences(hits: Sequence[Hit], limit: int = HIT_LIMIT) -> list[Candidate]:
             continue
         seen.add(chunk.id)
         words = analyzer(chunk.language).words
+        headings = {_bare(heading) for heading in chunk.section}
         for ordinal, (start, end) in enumerate(sentence_spans(chunk.text)):
+            if _bare(chunk.text[start:end]) in headings:
+                continue
             terms = frozenset(words(chunk.text[start:end]))
             found.append(Candidate(chunk, rank, ordinal, chunk.start + start, chunk.start + end, terms))
     return found
+
+
+def _bare(heading: str) -> str:
+    """Without what marks it as a heading in Markdown and its relatives."""
+    return " ".join(heading.strip("#=* \t\n").split())
 
 
 def weigh(question: QueryTerms, candidates: Sequence[Candidate]) -> list[float]:
