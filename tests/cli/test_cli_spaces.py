@@ -38,6 +38,8 @@ def test_the_way_of_a_new_model(ragstone: CommandLine, documents: Path, tmp_path
     assert held(judged, records.JudgeRecord)["modes"]["hybrid"]["judged"]["questions"] == 1
     assert "times as long" in ragstone("spaces", "judge", "--questions", str(questions)).out
     assert ragstone("spaces", "judge").code == 2
+    assert ragstone("ask", "How often is the boiler descaled?", "--set", "cache.prewarm=5").code == 0
+    assert held(ragstone("spaces", "judge", "--json"), records.JudgeRecord)["questions"] == 1
 
     assert roles(ragstone("spaces", "switch", "--json")) == {minilm: "active", e5: "kept"}
     found = held(ragstone("search", "boiler", "--json"), records.SearchRecord)
