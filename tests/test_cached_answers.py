@@ -36,7 +36,7 @@ def opened(folder: Path, *, read_only: bool = False, remember: bool | None = Non
 
 def with_llm(kb: KnowledgeBase, llm: LLM) -> None:
     answerer = Answerer(HashEmbedder(), llm)
-    kb._parts = replace(kb._parts, answerer=lambda: answerer, made_by=lambda: f"test {llm.name}")
+    kb._parts = replace(kb._parts, answerer=lambda _: answerer, made_by=lambda _: f"test {llm.name}")
 
 
 def filled(kb: KnowledgeBase) -> None:

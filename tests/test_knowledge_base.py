@@ -373,7 +373,7 @@ class Contrary:
 def test_reranked_scores_lie_where_fused_ones_do(tmp_path: Path) -> None:
     with opened(tmp_path / "data") as kb:
         kb.add_texts([("a", "", "alpha alpha alpha", {}), ("b", "", "alpha alpha", {}), ("c", "", "alpha", {})])
-        retriever = Retriever(kb.store, kb.index, kb.embedder, space=lambda: kb.embedder().space.id, reranker=Contrary)
+        retriever = Retriever(kb.store, kb.index, kb.embedder, reranker=Contrary)
         hits = retriever.search(["alpha"], ["default"])[0].hits
         assert [(hit.chunk.uri, hit.parts.rerank) for hit in hits] == [("c", -5.0), ("b", -11.0), ("a", -17.0)]
         assert all(0 < hit.score < 1 for hit in hits)

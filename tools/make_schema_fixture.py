@@ -41,6 +41,7 @@ def main() -> None:
             kb.add_texts(items[2:])
             kb.store.add_root("default", "/nowhere/manual")
             kb.store.create_collection("empty")
+            kb.add_space(HashEmbedder(32), wait=False)
             kb.purge()
         data = (Path(place) / DATABASE).read_bytes()
     target.parent.mkdir(exist_ok=True)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -26,8 +27,10 @@ from .knowledge_base import KnowledgeBase, Parts
 from .models import LocalModel, ModelRegistry
 from .search.retriever import Retriever, Tuning
 from .settings import Settings
+from .spaces import Spaces
 from .storage.sqlite import SqliteStore
 from .text.analysis import ANALYSIS_VERSION
+from .types import Recipe
 
 if TYPE_CHECKING:
     from .answer.answerer import Answerer
@@ -67,29 +70,40 @@ def open_knowledge_base(
     *,
     read_only: bool = False,
     embedder: Embedder | None = None,
+    embedders: Sequence[Embedder] = (),
     remember: bool | None = None,
+    environ: Mapping[str, str] | None = None,
 ) -> KnowledgeBase:
     """Opens the knowledge base of `settings.data.folder`; models and reader processes start when first needed.
-    `embedder` takes the place of the one that the settings name. `read_only` writes nothing, and works where nothing
+    `embedder` takes the place of the one that the settings name; `embedders` are those of other spaces that the
+    folder's collections use and that only a program can give. In `environ` stand the keys of embedding servers, under
+    the names that were recorded. `read_only` writes nothing, and works where nothing
     can be written; with `remember` (default: where not `read_only`) it still keeps answers in cache.db where it can.
     Raises StoreError, SettingsError, NotFound where `read_only` finds no data."""
     store = SqliteStore(settings.data.folder, read_only=read_only, free_disk=settings.data.free_disk)
     try:
         remember = not read_only if remember is None else remember
-        return KnowledgeBase(_parts(settings, store, read_only, embedder, remember))
+        given = [*([embedder] if embedder is not None else []), *embedders]
+        if embedders and embedder is None:
+            raise SettingsError("embedders are given without a first one.", "Give `embedder` too.")
+        return KnowledgeBase(_parts(settings, store, read_only, given, remember, environ or {}))
     except BaseException:
         store.close()
         raise
 
 
 def _parts(
-    settings: Settings, store: SqliteStore, read_only: bool, given: Embedder | None, remember: bool
+    settings: Settings,
+    store: SqliteStore,
+    read_only: bool,
+    given: Sequence[Embedder],
+    remember: bool,
+    environ: Mapping[str, str],
 ) -> Parts:
     chosen = settings.embedding
     registry = ModelRegistry(threads=chosen.threads, provider=chosen.provider)
-    model = _model(settings)
     closers: list[Callable[[], None]] = []
-    loaded = Once(lambda: given or _embedder(settings, registry, model, closers))
+    models = _Models(settings, registry, closers, environ)
     llm = Once(lambda: _llm(settings, closers))
     caches = settings.cache
     in_memory = (caches.entries, caches.megabytes, caches.ttl, caches.policy)
@@ -99,55 +113,64 @@ def _parts(
     if persistent is not None:
         answers = TieredCache(answers, DiskCache(persistent, "answer", encode, decode))
         vectors = TieredCache(vectors, DiskCache(persistent, "vector", _vector_bytes, _vector))
-    embedder = Once(lambda: given or CachedEmbedder(loaded, space, vectors))
+    spaces = Spaces(
+        store,
+        default=default_recipe(settings),
+        open_model=models.open,
+        space_of=models.space,
+        wrapped=lambda load, space: CachedEmbedder(load, space, vectors),
+        given=given,
+    )
 
-    def space() -> Space:
-        return loaded().space if given or chosen.endpoint else registry.space(model)
+    def made_by(space: str) -> str:
+        return _made_by(settings, space, llm())
 
-    def made_by() -> str:
-        return _made_by(settings, space(), llm())
-
-    def worker() -> EmbeddingWorker:
+    def worker(serving: Callable[[], bool]) -> EmbeddingWorker:
         from .embedding.workers import EmbeddingWorker
 
-        return EmbeddingWorker(store, embedder(), memory_mb=chosen.memory_mb)
+        return EmbeddingWorker(
+            store, spaces.jobs, memory_mb=chosen.memory_mb, share=chosen.build_share, serving=serving
+        )
 
     def open_index(collection: str) -> CollectionIndex:
         from .index.sync import CollectionIndex
 
         structure = settings.search.vector_index
-        return CollectionIndex(store, collection, [space()], structure=structure, writable=not read_only)
+        followed = spaces.followed(collection)
+        return CollectionIndex(store, collection, followed, structure=structure, writable=not read_only)
 
     def sandbox() -> Sandbox:
         from .ingest.sandbox import Sandbox
 
         return Sandbox(prepare, settings.ingest.workers or os.cpu_count() or 1)
 
-    def answerer() -> Answerer:
+    @cache
+    def answerer(space: str) -> Answerer:
         from .answer.answerer import Answerer
 
         return Answerer(
-            embedder(), llm(), max_sentences=settings.answer.max_sentences, max_tokens=settings.answer.max_tokens
+            spaces.embedder(space),
+            llm(),
+            max_sentences=settings.answer.max_sentences,
+            max_tokens=settings.answer.max_tokens,
         )
 
     prepare = _prepare_options(settings)
     return Parts(
         store=store,
-        space=lambda: space().id,
-        embedder=embedder,
-        worker=None if read_only else Once(worker),
+        spaces=spaces,
+        worker=None if read_only else worker,
         sandbox=sandbox,
         open_index=open_index,
         retriever=lambda kb: Retriever(
             store,
             kb.index,
-            embedder,
-            space=lambda: space().id,
+            spaces.embedder,
             reranker=_reranker(settings),
             tuning=Tuning(candidates=settings.search.candidates, rerank_depth=settings.search.rerank_candidates),
             fixed_weight=settings.search.dense_weight,
         ),
-        answerer=Once(answerer),
+        answerer=answerer,
         prepare=prepare,
         salt=msgspec.json.encode((prepare.max_tokens, prepare.limits.ocr)),
         source_options=SourceOptions(exclude=settings.ingest.exclude, file_bytes=settings.ingest.file_bytes),
@@ -191,7 +214,7 @@ def _persistent(
     return persistent
 
 
-def _made_by(settings: Settings, space: Space, llm: LLM | None) -> str:
+def _made_by(settings: Settings, space: str, llm: LLM | None) -> str:
     """Part of the key of cached answers: all but question and passages that decides what an answer says."""
     from .answer.evidence import CHOICE_VERSION
     from .answer.prompt import VERSION
@@ -203,7 +226,7 @@ def _made_by(settings: Settings, space: Space, llm: LLM | None) -> str:
         status = weights.stat()
         model += f" {status.st_size} {status.st_mtime_ns}"
     versions = (__version__, ANALYSIS_VERSION, VERSION, CHOICE_VERSION)
-    return repr((versions, space.id, model, answer.max_sentences, answer.max_tokens))
+    return repr((versions, space, model, answer.max_sentences, answer.max_tokens))
 
 
 def _vector_bytes(vector: Vectors) -> Kept:
@@ -214,41 +237,107 @@ def _vector(data: bytes) -> Vectors:
     return np.frombuffer(data, "<f4")
 
 
-def _model(settings: Settings) -> str | LocalModel:
+def default_recipe(settings: Settings) -> Recipe:
+    """How the embedder that the settings name is made."""
     chosen = settings.embedding
+    shape: dict[str, Any] = {
+        "max_tokens": chosen.max_tokens,
+        "dimension": chosen.dimension,
+        "query_prefix": chosen.query_prefix or "",
+        "passage_prefix": chosen.passage_prefix or "",
+    }
+    if chosen.endpoint:
+        return Recipe(
+            "endpoint",
+            chosen.model,
+            endpoint=chosen.endpoint,
+            protocol=chosen.protocol,
+            api_key_env=chosen.api_key_env,
+            **shape,
+        )
     if chosen.path is None:
-        return chosen.model
-    return LocalModel(
-        chosen.path,
+        return Recipe("packaged", chosen.model)
+    return Recipe(
+        "file",
+        chosen.path.name,
+        path=str(chosen.path.absolute()),
         sha256=chosen.sha256,
-        dimension=chosen.dimension,
-        max_tokens=chosen.max_tokens,
         pooling=chosen.pooling,
-        query_prefix=chosen.query_prefix or "",
-        passage_prefix=chosen.passage_prefix or "",
+        **shape,
     )
 
 
-def _embedder(
-    settings: Settings, registry: ModelRegistry, model: str | LocalModel, closers: list[Callable[[], None]]
-) -> Embedder:
-    chosen = settings.embedding
-    if not chosen.endpoint:
-        return registry.load(model)
-    from .embedding.remote import RemoteEmbedder
+class _Models:
+    """Embedders by recipe. A server is asked for its space once for each recipe."""
 
-    remote = RemoteEmbedder(
-        chosen.endpoint,
-        chosen.model,
-        protocol=chosen.protocol,
-        api_key=chosen.api_key,
-        dimension=chosen.dimension,
-        max_tokens=chosen.max_tokens,
-        query_prefix=chosen.query_prefix or "",
-        passage_prefix=chosen.passage_prefix or "",
+    def __init__(
+        self,
+        settings: Settings,
+        registry: ModelRegistry,
+        closers: list[Callable[[], None]],
+        environ: Mapping[str, str],
+    ) -> None:
+        self._chosen = settings.embedding
+        self._registry = registry
+        self._closers = closers
+        self._environ = environ
+        self._servers: dict[Recipe, Embedder] = {}
+        self._lock = threading.Lock()
+
+    def open(self, recipe: Recipe) -> Embedder:
+        """Raises ModelError, SettingsError."""
+        if recipe.kind == "packaged":
+            return self._registry.load(recipe.model)
+        if recipe.kind == "file":
+            return self._registry.load(_local(recipe))
+        with self._lock:
+            if recipe not in self._servers:
+                self._servers[recipe] = self._server(recipe)
+            return self._servers[recipe]
+
+    def space(self, recipe: Recipe) -> Space:
+        """A packaged model is not loaded for that. Raises ModelError, SettingsError."""
+        return self._registry.space(recipe.model) if recipe.kind == "packaged" else self.open(recipe).space
+
+    def _server(self, recipe: Recipe) -> Embedder:
+        from .embedding.remote import RemoteEmbedder
+
+        remote = RemoteEmbedder(
+            recipe.endpoint,
+            recipe.model,
+            protocol=recipe.protocol,
+            api_key=self._key(recipe),
+            dimension=recipe.dimension,
+            max_tokens=recipe.max_tokens,
+            query_prefix=recipe.query_prefix,
+            passage_prefix=recipe.passage_prefix,
+        )
+        self._closers.append(remote.close)
+        return remote
+
+    def _key(self, recipe: Recipe) -> str:
+        """From the variable that was recorded; the settings' key is for the settings' server only."""
+        if recipe.endpoint == self._chosen.endpoint and recipe.api_key_env == self._chosen.api_key_env:
+            return self._chosen.api_key
+        if recipe.api_key_env and recipe.api_key_env not in self._environ:
+            raise SettingsError(
+                f"the key of {recipe.endpoint} is to be in the environment variable {recipe.api_key_env}, which is not "
+                "set.",
+                "Set it (a program passes it as `environ`).",
+            )
+        return self._environ.get(recipe.api_key_env, "")
+
+
+def _local(recipe: Recipe) -> LocalModel:
+    return LocalModel(
+        Path(recipe.path),
+        sha256=recipe.sha256,
+        dimension=recipe.dimension,
+        max_tokens=recipe.max_tokens,
+        pooling=recipe.pooling,
+        query_prefix=recipe.query_prefix,
+        passage_prefix=recipe.passage_prefix,
     )
-    closers.append(remote.close)
-    return remote
 
 
 def _reranker(settings: Settings) -> Callable[[], Reranker] | None:

@@ -23,6 +23,8 @@ POINTS: Final = {
     "delete.documents": "a document's chunks are gone, its row is not",
     "drop.documents": "a collection's documents are gone, the collection is not",
     "vectors.stored": "a vector is written, its log entry is not",
+    "spaces.changed": "the new roles of spaces are written, not committed",
+    "spaces.emptied": "some vectors of a dropped space are gone, others are not",
     "segments.forgotten": "the old set of segments is deleted, the new one is not written",
     "log.trimmed": "index terms are forgotten, their log entries are not",
     "batch.stored": "documents are durable, their report is not out",

@@ -20,6 +20,7 @@ import msgspec
 from .answer.answerer import Answerer
 from .cache.answers import KeptAnswer, evidence_key, keep
 from .cache.persistent import Persistent
+from .embedding.background import BackgroundEmbedding
 from .embedding.workers import EmbeddingWorker
 from .errors import DiskFull, InputError, ModelError, NotFound, RagstoneError, StoreError
 from .index.indexer import Indexer
@@ -32,6 +33,7 @@ from .ingest.prepare import PrepareOptions, prepare_parsed, source_hash
 from .ingest.sandbox import Sandbox
 from .protocols import Cache, Embedder, Store
 from .search.retriever import Retriever
+from .spaces import Spaces
 from .storage.backup import IDENTITY, KEPT, BackupReport, backup
 from .storage.purge import purge_database
 from .text.globs import has_magic, path_matcher
@@ -49,7 +51,9 @@ from .types import (
     Mode,
     ParsedDocument,
     ProgressCallback,
+    Recipe,
     SearchResult,
+    SpaceStatus,
     VerifyReport,
 )
 
@@ -58,8 +62,10 @@ STATES_KEPT = 64
 """Sets of collections whose state is remembered between two questions."""
 PERSISTENT_KINDS = ("answer", "vector")
 """Of values in cache.db."""
-_State = tuple[str, tuple[tuple[str, tuple[int, int]], ...]]
-"""Vector space, and for each collection the revision and log entry that its indexes stand at."""
+SERVING_SECONDS = 5.0
+"""After a question, while which this process counts as answering."""
+_State = tuple[tuple[str, tuple[int, int], tuple[str, ...]], ...]
+"""For each collection the revision and log entry that its indexes stand at, and the spaces that are searched."""
 
 log = logging.getLogger(__name__)
 
@@ -69,21 +75,22 @@ class Parts:
     """What a knowledge base is made of; `assemble` chooses the classes. Callables are called when first needed."""
 
     store: Store
-    space: Callable[[], str]
-    embedder: Callable[[], Embedder]
-    worker: Callable[[], EmbeddingWorker] | None
+    spaces: Spaces
+    worker: Callable[[Callable[[], bool]], EmbeddingWorker] | None
+    """From whether questions are being answered."""
     sandbox: Callable[[], Sandbox]
     open_index: Callable[[str], CollectionIndex]
     retriever: Callable[[KnowledgeBase], Retriever]
-    answerer: Callable[[], Answerer]
+    answerer: Callable[[str], Answerer]
+    """By the space whose model judges passages."""
     prepare: PrepareOptions
     salt: bytes
     source_options: sources.SourceOptions
     results: Cache[Hashable, SearchResult]
     answers: Cache[bytes, KeptAnswer]
     persistent: Persistent | None
-    made_by: Callable[[], str]
-    """All that decides how an answer is made from passages."""
+    made_by: Callable[[str], str]
+    """All that decides how an answer is made from passages, by the same space."""
     prewarm: int
     count_questions: bool
     background: bool
@@ -105,6 +112,7 @@ class _Asked:
     diversity: float | None
     one_per_document: bool
     highlights: bool
+    space: str | None = None
 
 
 class KnowledgeBase:
@@ -117,10 +125,13 @@ class KnowledgeBase:
         self._lock = threading.RLock()
         self._retriever = parts.retriever(self)
         self._sandbox: Sandbox | None = None
-        self._background: threading.Thread | None = None
+        self._worker: EmbeddingWorker | None = None
+        self._background: BackgroundEmbedding | None = None
+        if parts.background and parts.worker is not None:
+            self._background = BackgroundEmbedding(parts.store, self._embedding, parts.spaces.finish_drops)
+        self._asked_at = -SERVING_SECONDS
         self._indexer: Indexer | None = None
         self._states: dict[tuple[str, ...] | None, tuple[int, _State]] = {}
-        self._wake = threading.Event()
         self._closing = threading.Event()
         self._prewarming: threading.Thread | None = None
         if parts.prewarm and parts.persistent is not None:
@@ -145,7 +156,7 @@ class KnowledgeBase:
         if not given:
             raise InputError("there is nothing to add.", "Name a file or a folder.")
         found = list(sources.discover(given, self._parts.source_options))
-        self._parts.space()  # its indexes cannot be opened without: known now, not after an hour of reading
+        self._parts.spaces.require(collection)  # known now, not after an hour of reading
         self._store.create_collection(collection)
         report = pipeline.ingest(
             self._store, self._reader(), found, collection, progress=progress, metadata=metadata,
@@ -188,15 +199,15 @@ class KnowledgeBase:
         return report
 
     def embed_pending(self, *, collection: str | None = None, progress: ProgressCallback | None = None) -> int:
-        """Embeds every chunk that has no vector yet, newest first, and returns how many it embedded. Can be
-        interrupted at any moment: what is done stays done."""
+        """Embeds every chunk that has no vector yet, newest first, in every space that its collection uses, and returns
+        how many vectors it made. Can be interrupted at any moment: what is done stays done."""
         if self._parts.worker is None:
             return 0
-        worker = self._parts.worker()
-        return sum(
-            worker.run(name, progress=progress, foreground=True, wait_for_others=True)
-            for name in self._named(collection)
-        )
+        worker, made = self._embedding(), 0
+        for name in self._named(collection):
+            made += worker.run(name, progress=progress, foreground=True, wait_for_others=True)
+            self._parts.spaces.finish_drops(name)
+        return made
 
     def sync(self, *, collection: str | None = None, progress: ProgressCallback | None = None) -> IngestReport:
         """Brings the collection (or all) to the state of the folders that were added: new and changed files are
@@ -272,12 +283,15 @@ class KnowledgeBase:
         highlights: bool = True,
         deadline: float | None = None,
         cache: bool = True,
+        space: str | None = None,
     ) -> SearchResult:
         """The best k chunks. A repeated question is answered from memory only while the indexes stand exactly
-        where they stood. Raises QueryError, NotFound, DeadlineExceeded."""
+        where they stood. `space` (its id) is searched in place of those that are searched else. Raises QueryError,
+        NotFound, DeadlineExceeded."""
         asked = _Asked(
-            query, None if collections is None else tuple(collections), k, mode, diversity, one_per_document, highlights
-        )
+            query, None if collections is None else tuple(collections), k, mode, diversity, one_per_document,
+            highlights, space,
+        )  # fmt: skip
         if self._parts.count_questions and self._parts.persistent is not None and cache and not filter:
             self._parts.persistent.asked(msgspec.json.encode(asked).decode())
         return self._search(asked, filter, deadline, cache=cache)
@@ -285,6 +299,7 @@ class KnowledgeBase:
     def _search(
         self, asked: _Asked, filter: Filter | None = None, deadline: float | None = None, *, cache: bool = True
     ) -> SearchResult:
+        self._asked_at = time.monotonic()
         if cache:
             state = self._state(asked.collections)
             # repr, because a filter for draft=True equals one for draft=1 but means something else
@@ -295,7 +310,7 @@ class KnowledgeBase:
         names = self._chosen(asked.collections)
         result = self._retriever.search(
             [asked.query], names, k=asked.k, filter=filter, mode=asked.mode, diversity=asked.diversity,
-            one_per_document=asked.one_per_document, highlights=asked.highlights, deadline=deadline,
+            one_per_document=asked.one_per_document, highlights=asked.highlights, deadline=deadline, space=asked.space,
         )[0]  # fmt: skip
         # kept only if nothing was written meanwhile, so that the key describes what the result was made of, and
         # only if nothing was left out for a deadline
@@ -320,7 +335,8 @@ class KnowledgeBase:
         return state
 
     def _standing(self, names: Sequence[str]) -> _State:
-        return self._parts.space(), tuple((name, self.index(name).at()) for name in names)
+        indexes = [(name, self.index(name)) for name in names]
+        return tuple((name, i.at(), tuple(dense.space.id for dense in i.dense())) for name, i in indexes)
 
     def search_batch(
         self,
@@ -333,6 +349,7 @@ class KnowledgeBase:
         diversity: float | None = None,
     ) -> list[SearchResult]:
         """Many questions at once: embedded together. Same results as `search` one by one."""
+        self._asked_at = time.monotonic()
         return self._retriever.search(
             queries, self._chosen(collections), k=k, filter=filter, mode=mode, diversity=diversity
         )
@@ -374,7 +391,8 @@ class KnowledgeBase:
         )  # fmt: skip
         language = detect_query(question, ("de", "en"))
         searched = _milliseconds(started)
-        key = self._answer_key(question, language, found.hits) if cache else None
+        space = self._parts.spaces.active(self._chosen(collections)[0]).id
+        key = self._answer_key(question, language, space, found.hits) if cache else None
         if key is not None:
             kept = self._parts.answers.get(key)
             if kept is not None:
@@ -384,7 +402,7 @@ class KnowledgeBase:
                 yield AnswerEvent("token", kept.answer.text)
                 yield AnswerEvent("final", answer=replace(kept.answer, timings=timings, notes=notes))
                 return
-        for event in self._parts.answerer().stream(question, found.hits, language=language, deadline=deadline):
+        for event in self._parts.answerer(space).stream(question, found.hits, language=language, deadline=deadline):
             if event.answer is None:
                 yield event
                 continue
@@ -394,10 +412,10 @@ class KnowledgeBase:
             notes = (*found.notes, *event.answer.notes)
             yield AnswerEvent("final", answer=replace(event.answer, timings=timings, notes=notes))
 
-    def _answer_key(self, question: str, language: str, hits: Sequence[Hit]) -> bytes | None:
+    def _answer_key(self, question: str, language: str, space: str, hits: Sequence[Hit]) -> bytes | None:
         """None where a model server that has to say what it runs does not answer."""
         try:
-            return evidence_key(question, language, self._parts.made_by(), hits)
+            return evidence_key(question, language, self._parts.made_by(space), hits)
         except ModelError:
             return None
 
@@ -412,7 +430,8 @@ class KnowledgeBase:
                 asked = msgspec.json.decode(request, type=_Asked)
                 found = self._search(asked)
                 if (asked.k, asked.highlights) == (self._parts.evidence_depth, False):
-                    key = self._answer_key(asked.query, detect_query(asked.query, ("de", "en")), found.hits)
+                    space = self._parts.spaces.active(self._chosen(asked.collections)[0]).id
+                    key = self._answer_key(asked.query, detect_query(asked.query, ("de", "en")), space, found.hits)
                     if key is not None:
                         self._parts.answers.get(key)
             except (RagstoneError, msgspec.MsgspecError) as error:
@@ -447,8 +466,8 @@ class KnowledgeBase:
             documents += 1
             characters += document.characters
             chunks += document.chunks
-        space = self._parts.space()
-        waiting = self._store.count_pending(name, space) if space else 0
+        space = self._parts.spaces.active(name).id
+        waiting = self._store.count_pending(name, space)
         return CollectionStatus(
             name, documents, chunks, characters, self._store.revision(name), chunks - waiting, waiting, space,
             self._store.languages(name),
@@ -495,6 +514,72 @@ class KnowledgeBase:
 
     def models(self) -> list[dict[str, Any]]:
         return self._parts.models()
+
+    def frequent_questions(self, count: int) -> list[str]:
+        """What was asked most often; nothing where questions are not counted (setting cache.prewarm)."""
+        persistent = self._parts.persistent
+        requests = persistent.frequent(count) if persistent is not None else []
+        return list(dict.fromkeys(msgspec.json.decode(request, type=_Asked).query for request in requests))
+
+    # ------------------------------------------------------------------ spaces
+    def spaces(self, collection: str | None = None) -> list[SpaceStatus]:
+        """The vector spaces of a collection (or all), the active one first. Raises NotFound, ModelError."""
+        return [status for name in self._named(collection) for status in self._parts.spaces.statuses(name)]
+
+    def add_space(
+        self,
+        model: Recipe | Embedder,
+        *,
+        collection: str = DEFAULT_COLLECTION,
+        wait: bool = True,
+        progress: ProgressCallback | None = None,
+    ) -> SpaceStatus:
+        """Builds another space beside those that are searched. With `wait` it returns when every chunk has its vector;
+        interrupted, or without, whatever process embeds goes on. Raises NotFound, ModelError, StoreError."""
+        self._store.revision(collection)
+        space = self._parts.spaces.add(collection, model)
+        self.index(collection).refresh()
+        if wait and self._parts.worker is not None:
+            self._embedding().run(collection, only=space.id, progress=progress, wait_for_others=True)
+            self._after_write(collection)
+        elif self._background is not None:
+            self._background.wake()
+        return self._space(collection, space.id)
+
+    def switch_space(
+        self, space: str | None = None, *, collection: str = DEFAULT_COLLECTION, partial: bool = False
+    ) -> SpaceStatus:
+        """Searches are made in this space from now on, in every process; the former one is kept. None: the only one
+        that is being built. Raises InputError where chunks have no vector there yet: with `partial` it is preferred
+        instead."""
+        return self._changed(collection, self._parts.spaces.switch(collection, space, partial=partial).id)
+
+    def rollback_space(self, *, collection: str = DEFAULT_COLLECTION) -> SpaceStatus:
+        """The space that was active before is active again; the present one is kept. Nothing is embedded: `waiting`
+        tells how many chunks are found by words only for now. Raises InputError where none is kept."""
+        return self._changed(collection, self._parts.spaces.rollback(collection).id)
+
+    def prefer_space(self, space: str | None, *, collection: str = DEFAULT_COLLECTION) -> SpaceStatus:
+        """Searches are made in this space as well, and a chunk that has a vector there is ranked by it; None: in the
+        active one alone."""
+        return self._changed(collection, self._parts.spaces.prefer(collection, space).id)
+
+    def drop_space(
+        self, space: str, *, collection: str = DEFAULT_COLLECTION, progress: ProgressCallback | None = None
+    ) -> list[SpaceStatus]:
+        """Removes a space that is not active, with its vectors; gives those that are left."""
+        self._parts.spaces.drop(collection, space, progress)
+        self.index(collection).refresh()
+        return self._parts.spaces.statuses(collection)
+
+    def _changed(self, collection: str, space: str) -> SpaceStatus:
+        self.index(collection).refresh()
+        if self._background is not None:
+            self._background.wake()
+        return self._space(collection, space)
+
+    def _space(self, collection: str, space: str) -> SpaceStatus:
+        return next(s for s in self._parts.spaces.statuses(collection) if s.space == space)
 
     # ------------------------------------------------------------------ care
     def verify(self, *, progress: ProgressCallback | None = None) -> VerifyReport:
@@ -543,6 +628,7 @@ class KnowledgeBase:
         before = _bytes_below(self._store.folder)
         for name in self._store.collections():
             with suppress(NotFound):  # dropped meanwhile
+                self._parts.spaces.finish_drops(name)
                 self.index(name).purge()
         purge_files(self._store)
         self.purge_caches()
@@ -568,10 +654,10 @@ class KnowledgeBase:
         """Stops background work, seals what is worth sealing, and lets go of every file and process, also of the
         rest where one of them fails."""
         self._closing.set()
-        self._wake.set()
-        for thread in (self._background, self._prewarming):
-            if thread is not None:
-                thread.join()
+        if self._background is not None:
+            self._background.stop()
+        if self._prewarming is not None:
+            self._prewarming.join()
         if self._indexer is not None:
             self._indexer.stop()
         with self._lock:
@@ -599,9 +685,14 @@ class KnowledgeBase:
         """For measuring and tools."""
         return self._store
 
-    def embedder(self) -> Embedder:
-        """The embedding model, loaded at the first call. Raises ModelError."""
-        return self._parts.embedder()
+    def embedder(self, space: str | None = None) -> Embedder:
+        """The embedding model of a space, or of collections that use none yet; loaded when it is first needed. Raises
+        ModelError."""
+        return self._parts.spaces.embedder(space or self._parts.spaces.default().id)
+
+    def model(self, space: str) -> Embedder:
+        """The same without the cache before it, for measuring."""
+        return self._parts.spaces.load(space)
 
     def index(self, collection: str) -> CollectionIndex:
         """The indexes of one collection, opened once. Raises NotFound."""
@@ -613,6 +704,8 @@ class KnowledgeBase:
                 if self._parts.background and self._indexer is None:
                     self._indexer = Indexer(self._open_indexes, on_error=_report)
                     self._indexer.start()
+                    if self._background is not None:
+                        self._background.start()
             return held
 
     def _open_indexes(self) -> list[CollectionIndex]:
@@ -647,12 +740,18 @@ class KnowledgeBase:
             index.seal(quick=self._indexer is not None)  # which does the rest
         except StoreError as error:
             _report(error)
-        if self._parts.background and self._parts.worker is not None:
-            self._wake.set()
-            with self._lock:
-                if self._background is None:
-                    self._background = threading.Thread(target=self._embed_in_background, daemon=True)
-                    self._background.start()
+        if self._background is not None:
+            self._background.wake()
+
+    def _embedding(self) -> EmbeddingWorker:
+        with self._lock:
+            if self._worker is None:
+                assert self._parts.worker is not None  # noqa: S101 - callers asked
+                self._worker = self._parts.worker(self._serving)
+            return self._worker
+
+    def _serving(self) -> bool:
+        return time.monotonic() - self._asked_at < SERVING_SECONDS
 
     def _settle(self) -> None:
         """What is gone from the store goes from the cache on disk as well. It is never served; and where it cannot be
@@ -662,31 +761,6 @@ class KnowledgeBase:
                 self._parts.persistent.settle()
             except StoreError as error:
                 log.warning("deleted passages wait to be removed from cache.db: %s", error)
-
-    def _embed_in_background(self) -> None:
-        worker = self._parts.worker
-        while worker is not None and not self._closing.is_set():
-            self._wake.wait()
-            self._wake.clear()
-            try:
-                names = self._store.collections()
-            except RagstoneError as error:
-                _postponed(error)
-                continue
-            for name in names:
-                if self._closing.is_set():
-                    return
-                try:
-                    worker().run(name, stop=self._closing)
-                except NotFound:
-                    continue  # dropped meanwhile
-                except RagstoneError as error:
-                    _postponed(error)
-
-
-def _postponed(error: RagstoneError) -> None:
-    """The chunks stay marked as waiting: the next write or `embed_pending` tries again."""
-    log.warning("embedding waits: %s", error)
 
 
 def _counts(cache: Cache[Any, Any]) -> dict[str, float]:

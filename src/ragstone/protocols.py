@@ -6,7 +6,7 @@ rows of unit length unless the space says otherwise. Scores are float32[n], larg
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol, TypeVar
@@ -25,6 +25,7 @@ from .types import (
     Message,
     PreparedDocument,
     Space,
+    SpaceUse,
     Terms,
 )
 
@@ -146,7 +147,11 @@ class VectorIndex(Protocol):
         """`query` is float32[q, d]; one (ids, exact inner products) per row, by falling score, then rising id."""
         ...
 
-    def ids(self) -> Ids: ...
+    def ids(self) -> Ids:
+        """Sorted."""
+        ...
+
+    def size(self) -> int: ...
 
     def tail_size(self) -> int: ...
 
@@ -193,6 +198,10 @@ class Pending:
     chunk_id: int
     content_hash: bytes
     text: str
+
+
+ChangeSpaces = Callable[[Sequence[SpaceUse], Callable[[str], int]], Sequence[SpaceUse]]
+"""From the uses of a collection and a function that counts what waits in a space to the new uses. Raises to refuse."""
 
 
 class Store(Protocol):
@@ -278,11 +287,28 @@ class Store(Protocol):
     def count_pending(self, collection: str, space: str) -> int: ...
     def put_embeddings(self, space: str, embeddings: Mapping[bytes, bytes]) -> int:
         """content hash → float16 little-endian bytes. Logs an `embed` change for every chunk with that hash;
-        hashes that no chunk has any more are dropped. Returns the number of chunks."""
+        hashes that no chunk has any more are dropped, and so are those that no collection wants: one that uses
+        spaces wants no other. Returns the number of chunks."""
         ...
 
     def embeddings(self, space: str, ids: Sequence[int]) -> tuple[Ids, Vectors]:
         """Those of `ids` that have a vector, in the order asked."""
+        ...
+
+    # spaces that a collection uses
+    def space_uses(self, collection: str) -> list[SpaceUse]:
+        """The active one first. None where no use was recorded: then every space may have vectors."""
+        ...
+
+    def change_spaces(self, collection: str, change: ChangeSpaces) -> list[SpaceUse]:
+        """Replaces the uses by what `change` makes of them, in one transaction, and returns them. Exactly one is active
+        and at most one preferred. A new use finds what was embedded in its space before; one that becomes `dropping`
+        waits for no vectors and has no segments any more."""
+        ...
+
+    def drop_vectors(self, space: str, after: bytes, limit: int) -> bytes:
+        """Removes those that no collection wants of the next `limit` vectors, by hash, after `after`; returns the last
+        hash looked at, empty at the end. b"" begins."""
         ...
 
     # sealed segments
@@ -290,7 +316,8 @@ class Store(Protocol):
     def publish(
         self, collection: str, kind: Literal["lexical", "vector"], space: str, segments: Sequence[Segment]
     ) -> None:
-        """Replaces the set of segments of that kind and space in one transaction."""
+        """Replaces the set of segments of that kind and space in one transaction. Does nothing for a space that the
+        collection does not use, where it has uses."""
         ...
 
     # sources that `sync` and `watch` follow, and small named values
@@ -322,6 +349,11 @@ class CollectionView(Protocol):
 
     def vectors(self, space: str) -> VectorIndex | None:
         """None where no chunk has a vector in that space yet."""
+        ...
+
+    def dense(self, space: str | None = None) -> tuple[VectorIndex, ...]:
+        """What a search reads, of one moment: the index of the preferred space where there is one, then of the active
+        one. With `space`, that one alone. Raises NotFound where the collection does not use it."""
         ...
 
     def refresh(self) -> None:

@@ -122,6 +122,13 @@ class EmbeddingSettings:
     provider: Literal["cpu", "cuda", "rocm", "coreml", "openvino", "directml"] = _setting(
         "cpu", "Execution provider of the ONNX runtime."
     )
+    build_share: float = _setting(
+        0.5,
+        "Share of the time that building another space (`ragstone spaces add`) gets in a process that answers "
+        "questions meanwhile; 0: it waits until none was asked for five seconds.",
+        low=0,
+        high=1,
+    )
     background: bool = _setting(True, "Embed after text became searchable; off: only when `--embed` asks for it.")
 
 

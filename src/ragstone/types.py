@@ -210,7 +210,8 @@ class Filter:
 @dataclass(frozen=True, slots=True)
 class ScoreParts:
     """What a hit's score is made of. `None`: that part did not run or did not see the chunk. `lexical` is BM25,
-    `dense` the cosine, `rerank` the cross-encoder's score."""
+    `dense` the cosine, `rerank` the cross-encoder's score. Where several spaces were searched, `dense` is on one scale
+    (search/nearest.py)."""
 
     lexical: float | None = None
     dense: float | None = None
@@ -230,7 +231,8 @@ class Hit:
 @dataclass(frozen=True, slots=True)
 class SearchResult:
     """`timings` are milliseconds by stage. `notes` say what was left out and why (no vectors yet, deadline).
-    `complete` is False where that was for want of time."""
+    `complete` is False where that was for want of time. `spaces` names for each collection the vector spaces that its
+    hits were found in, the preferred one first; none where only words were searched."""
 
     query: str
     hits: tuple[Hit, ...]
@@ -238,6 +240,7 @@ class SearchResult:
     timings: Mapping[str, float]
     notes: tuple[str, ...] = ()
     complete: bool = True
+    spaces: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -372,6 +375,60 @@ class Space:
         return f"{self.model}@{self.revision}/{self.dimension}/{norm}/{self.prefix}/{self.quantisation}"
 
 
+SpaceRole = Literal["active", "preferred", "building", "kept", "dropping"]
+"""What a collection uses a space for. `active` is searched; `preferred` is searched together with it and wins where a
+chunk has a vector there; `building` gets vectors and is not searched; `kept` was active and stays for going back;
+`dropping` is being removed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How the embedder of a space is made, for whoever opens the folder. `packaged`: `model` by its name in the
+    registry. `file`: an ONNX model at `path`. `endpoint`: a server; its key is in the environment variable
+    `api_key_env`. `given`: by a program, which has to give it again. An empty field says: as the model has it."""
+
+    kind: Literal["packaged", "file", "endpoint", "given"]
+    model: str
+    path: str = ""
+    sha256: str = ""
+    pooling: Literal["mean", "cls", "none"] = "mean"
+    max_tokens: int = 512
+    dimension: int = 0
+    query_prefix: str = ""
+    passage_prefix: str = ""
+    endpoint: str = ""
+    protocol: Literal["openai", "ollama"] = "openai"
+    api_key_env: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SpaceUse:
+    """That a collection uses a space. `revision` of the collection and time (`since`) gave it this role."""
+
+    space: Space
+    role: SpaceRole
+    recipe: Recipe
+    revision: int = 0
+    since: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class SpaceStatus:
+    """A space of a collection as `KnowledgeBase.spaces` tells it. `recorded` is False for the one that the settings
+    name and that holds nothing yet."""
+
+    collection: str
+    space: str
+    role: SpaceRole
+    recipe: Recipe
+    chunks: int
+    embedded: int
+    waiting: int
+    revision: int
+    since: float
+    recorded: bool
+
+
 @dataclass(frozen=True, slots=True)
 class CacheStatistics:
     """What a cache holds now, and what became of it since the process began."""
@@ -423,7 +480,7 @@ class Progress:
 
     stage: Literal[
         "discover", "read", "store", "embed", "index", "rebuild", "verify", "export", "import",
-        "backup", "restore", "check", "stress", "eval", "bench",
+        "backup", "restore", "check", "stress", "eval", "bench", "drop",
     ]  # fmt: skip
     done: int
     total: int | None

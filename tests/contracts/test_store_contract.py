@@ -19,7 +19,7 @@ from ragstone.errors import InputError, ModelMismatch, NotFound
 from ragstone.protocols import Segment, Store
 from ragstone.storage.sqlite import SqliteStore
 from ragstone.text.analysis import pack
-from ragstone.types import Filter, Page, Turn
+from ragstone.types import Filter, Page, Recipe, Space, SpaceUse, Turn
 
 IMPLEMENTATIONS: dict[str, Callable[[Path], Store]] = {"sqlite": SqliteStore}
 SPACE = "model@1/2/unit//none"
@@ -569,3 +569,110 @@ def test_the_store_follows_a_plain_dictionary(store: Store, steps: list[tuple[st
         assert store.count_pending("c", SPACE) == len(waiting)
         assert len(store.embeddings(SPACE, sorted(live))[0]) == len(live) - len(waiting)
     assert store.check() == []
+
+
+# ---------------------------------------------------------------------- uses of spaces
+FIRST, SECOND = Space("model", "1", 2), Space("other", "1", 2)
+RECIPE = Recipe("packaged", "model")
+
+
+def use(store: Store, *uses: SpaceUse) -> list[SpaceUse]:
+    return store.change_spaces("c", lambda _old, _waiting: uses)
+
+
+def test_uses_are_what_was_set_with_the_revision_that_set_them(store: Store) -> None:
+    assert store.space_uses("c") == []
+    store.put("c", [prepared("a", ["x"])])
+    made = use(store, SpaceUse(SECOND, "building", RECIPE), SpaceUse(FIRST, "active", RECIPE))
+    assert made == store.space_uses("c")
+    assert [(u.space, u.role, u.recipe, u.revision) for u in made] == [
+        (FIRST, "active", RECIPE, 2), (SECOND, "building", RECIPE, 2),
+    ]  # fmt: skip
+    assert store.revision("c") == 2
+    assert use(store, *made) == made
+    assert store.revision("c") == 2
+    changed = use(store, SpaceUse(FIRST, "kept", RECIPE), SpaceUse(SECOND, "active", RECIPE))
+    assert [(u.space, u.role, u.revision) for u in changed] == [(SECOND, "active", 3), (FIRST, "kept", 3)]
+    with pytest.raises(NotFound):
+        store.space_uses("unknown")
+
+
+def test_a_refused_change_changes_nothing(store: Store) -> None:
+    store.put("c", [prepared("a", ["x", "y"])])
+    use(store, SpaceUse(FIRST, "active", RECIPE))
+    before = store.space_uses("c"), store.revision("c")
+
+    def refuse(uses: Any, waiting: Callable[[str], int]) -> Any:
+        assert list(uses) == before[0]
+        assert waiting(FIRST.id) == 2
+        raise InputError("no")
+
+    with pytest.raises(InputError):
+        store.change_spaces("c", refuse)
+    with pytest.raises(InputError):
+        use(store, SpaceUse(FIRST, "kept", RECIPE))
+    with pytest.raises(InputError):
+        use(store, SpaceUse(FIRST, "active", RECIPE), SpaceUse(SECOND, "active", RECIPE))
+    with pytest.raises(ModelMismatch):
+        store.put_embeddings(FIRST.id, {content_hash("x"): ONE + ONE})
+    assert (store.space_uses("c"), store.revision("c")) == before
+
+
+def test_a_collection_that_uses_spaces_wants_no_other(store: Store) -> None:
+    store.put("c", [prepared("a", ["x"])])
+    use(store, SpaceUse(FIRST, "active", RECIPE))
+    before = store.last_seq()
+    assert store.put_embeddings(SECOND.id, {content_hash("x"): ONE}) == 0
+    assert store.last_seq() == before
+    assert len(store.embeddings(SECOND.id, store.chunk_ids("c").tolist())[0]) == 0
+    assert store.put_embeddings(FIRST.id, {content_hash("x"): ONE}) == 1
+    store.create_collection("d")
+    store.put("d", [prepared("a", ["x"])])  # shares the vector, having no uses
+    assert store.count_pending("d", FIRST.id) == 0
+
+
+def test_a_new_use_finds_what_was_embedded_before(store: Store) -> None:
+    store.create_collection("d")
+    for name in ("c", "d"):
+        store.put(name, [prepared("a", ["x", "y"])])
+        store.change_spaces(name, lambda _old, _waiting: [SpaceUse(FIRST, "active", RECIPE)])
+    both = [SpaceUse(FIRST, "active", RECIPE), SpaceUse(SECOND, "building", RECIPE)]
+    store.change_spaces("d", lambda _old, _waiting: both)
+    store.put_embeddings(SECOND.id, {content_hash("x"): ONE})
+    before = store.last_seq()
+    use(store, *both)
+    assert store.count_pending("c", SECOND.id) == 1
+    (change,) = store.changes(before, 10, "c")
+    assert (change.op, change.space) == ("embed", SECOND.id)
+
+
+def test_vectors_of_a_dropped_space_go_but_those_that_another_collection_needs(store: Store) -> None:
+    store.create_collection("d")
+    both = [SpaceUse(FIRST, "active", RECIPE), SpaceUse(SECOND, "building", RECIPE)]
+    for name, texts in (("c", ["x", "y", "z"]), ("d", ["x"])):
+        store.put(name, [prepared("a", texts)])
+        store.change_spaces(name, lambda _old, _waiting: both)
+    store.put_embeddings(SECOND.id, {content_hash(text): ONE for text in "xyz"})
+    store.publish("c", "vector", SECOND.id, [Segment("vector", SECOND.id, "s", b"1", 1, 1, 1)])
+    use(store, both[0], SpaceUse(SECOND, "dropping", RECIPE))
+    assert store.segments("c") == []
+    store.publish("c", "vector", SECOND.id, [Segment("vector", SECOND.id, "s", b"1", 1, 1, 1)])
+    assert store.segments("c") == []
+    steps, after = 0, store.drop_vectors(SECOND.id, b"", 1)
+    while after:
+        steps, after = steps + 1, store.drop_vectors(SECOND.id, after, 1)
+    assert steps == 3
+    assert len(store.embeddings(SECOND.id, store.chunk_ids("c").tolist())[0]) == 1
+    assert len(store.embeddings(SECOND.id, store.chunk_ids("d").tolist())[0]) == 1
+    use(store, both[0])
+    store.put("c", [prepared("b", ["x"])])  # its vector is there, but not wanted
+    assert all(change.space != SECOND.id for change in store.changes(store.last_seq() - 1, 10, "c"))
+    assert store.drop_vectors("unknown", b"", 5) == b""
+
+
+def test_a_dropped_collection_uses_nothing(store: Store) -> None:
+    store.put("c", [prepared("a", ["x"])])
+    use(store, SpaceUse(FIRST, "active", RECIPE))
+    store.drop_collection("c")
+    store.create_collection("c")
+    assert store.space_uses("c") == []

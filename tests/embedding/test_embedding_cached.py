@@ -24,7 +24,7 @@ class Lengths:
 
 
 def before(inner: Lengths, size: int = 10) -> CachedEmbedder:
-    return CachedEmbedder(lambda: inner, lambda: inner.space, MemoryCache(size))
+    return CachedEmbedder(lambda: inner, inner.space, MemoryCache(size))
 
 
 def test_a_question_is_embedded_once() -> None:
@@ -64,9 +64,9 @@ def test_changing_a_result_does_not_change_the_cache() -> None:
 def test_a_known_question_needs_no_model() -> None:
     inner = Lengths()
     known: MemoryCache[bytes, Vectors] = MemoryCache(10)
-    CachedEmbedder(lambda: inner, lambda: inner.space, known).embed(["a"], "query")
+    CachedEmbedder(lambda: inner, inner.space, known).embed(["a"], "query")
 
     def load() -> Lengths:
         raise AssertionError("the model was loaded")
 
-    assert CachedEmbedder(load, lambda: inner.space, known).embed(["a"], "query").tolist() == [[1, 1]]
+    assert CachedEmbedder(load, inner.space, known).embed(["a"], "query").tolist() == [[1, 1]]

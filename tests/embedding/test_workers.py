@@ -12,9 +12,9 @@ import pytest
 
 from prepared import prepared
 from ragstone.embedding.onnx import OnnxEmbedder
-from ragstone.embedding.workers import LOCK_FILE, EmbeddingWorker
+from ragstone.embedding.workers import LOCK_FILE, EmbeddingWorker, Job
 from ragstone.errors import ModelUnavailable
-from ragstone.protocols import Role, Vectors
+from ragstone.protocols import Embedder, Role, Store, Vectors
 from ragstone.storage.sqlite import SqliteStore
 from ragstone.types import Progress, Space
 
@@ -35,6 +35,12 @@ class Recorder:
         return np.array([[len(text), 1] for text in texts], np.float32)
 
 
+def worker_of(store: Store, *embedders: Embedder, memory_mb: int = 2_048) -> EmbeddingWorker:
+    """The first embedder is that of the searched space, the others are shadows."""
+    jobs = [Job(e.space.id, lambda e=e: e, bool(n)) for n, e in enumerate(embedders)]  # type: ignore[misc]
+    return EmbeddingWorker(store, lambda _: jobs, memory_mb=memory_mb)
+
+
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[SqliteStore]:
     with_data = SqliteStore(tmp_path / "data")
@@ -50,7 +56,7 @@ def texts(count: int, name: str = "t") -> list[str]:
 def test_everything_gets_its_vector(store: SqliteStore) -> None:
     store.put("c", [prepared(f"{d}", texts(60, f"d{d}")) for d in range(10)])
     seen: list[Progress] = []
-    worker = EmbeddingWorker(store, Recorder())
+    worker = worker_of(store, Recorder())
     assert worker.run("c", progress=seen.append) == 600
     ids = store.chunk_ids("c")
     found, vectors = store.embeddings(Recorder.space.id, [int(i) for i in ids])
@@ -66,7 +72,7 @@ def test_the_newest_comes_first(store: SqliteStore) -> None:
     store.put("c", [prepared("old", texts(700, "old"))])
     store.put("c", [prepared("new", texts(10, "new"))])
     recorder = Recorder()
-    EmbeddingWorker(store, recorder).run("c")
+    worker_of(store, recorder).run("c")
     first = [text.split()[0] for text in recorder.texts[:10]]
     assert first == ["new"] * 10
 
@@ -74,18 +80,18 @@ def test_the_newest_comes_first(store: SqliteStore) -> None:
 def test_equal_texts_are_embedded_once(store: SqliteStore) -> None:
     store.put("c", [prepared("a", ["same text", "other"]), prepared("b", ["same text"])])
     recorder = Recorder()
-    assert EmbeddingWorker(store, recorder).run("c") == 3
+    assert worker_of(store, recorder).run("c") == 3
     assert len(recorder.texts) == 2
 
 
 def test_stopping_is_prompt_and_keeps_what_is_done(store: SqliteStore) -> None:
     store.put("c", [prepared(f"{d}", texts(100, f"d{d}")) for d in range(10)])
     stop = threading.Event()
-    worker = EmbeddingWorker(store, Recorder(lambda: time.sleep(0.02)), memory_mb=1)
+    worker = worker_of(store, Recorder(lambda: time.sleep(0.02)), memory_mb=1)
     done = worker.run("c", stop=stop, progress=lambda p: stop.set() if p.done >= 100 else None)
     assert 100 <= done < 1000
     assert store.count_pending("c", Recorder.space.id) == 1000 - done
-    assert EmbeddingWorker(store, Recorder()).run("c") == 1000 - done
+    assert worker_of(store, Recorder()).run("c") == 1000 - done
 
 
 def test_an_error_reaches_the_caller_and_loses_nothing(store: SqliteStore) -> None:
@@ -98,10 +104,10 @@ def test_an_error_reaches_the_caller_and_loses_nothing(store: SqliteStore) -> No
 
     recorder = Recorder(fail_late)
     with pytest.raises(ModelUnavailable):
-        EmbeddingWorker(store, recorder, memory_mb=1).run("c")
+        worker_of(store, recorder, memory_mb=1).run("c")
     left = store.count_pending("c", Recorder.space.id)
     assert 0 < left < 1000
-    assert EmbeddingWorker(store, Recorder()).run("c") == left
+    assert worker_of(store, Recorder()).run("c") == left
 
 
 def test_what_arrives_meanwhile_is_embedded_too(store: SqliteStore) -> None:
@@ -113,13 +119,13 @@ def test_what_arrives_meanwhile_is_embedded_too(store: SqliteStore) -> None:
             added.set()
             store.put("c", [prepared("second", texts(50, "second"))])
 
-    assert EmbeddingWorker(store, Recorder(add)).run("c") == 100
+    assert worker_of(store, Recorder(add)).run("c") == 100
 
 
 def test_calls_from_two_threads_take_turns(store: SqliteStore) -> None:
     store.put("c", [prepared("a", texts(200))])
     recorder = Recorder(lambda: time.sleep(0.005))
-    worker = EmbeddingWorker(store, recorder)
+    worker = worker_of(store, recorder)
     done: list[int] = []
     threads = [threading.Thread(target=lambda: done.append(worker.run("c"))) for _ in range(3)]
     for thread in threads:
@@ -141,7 +147,7 @@ sys.stdin.read()
 
 def test_only_one_process_embeds_in_a_folder(store: SqliteStore) -> None:
     store.put("c", [prepared("a", texts(20))])
-    worker = EmbeddingWorker(store, Recorder())
+    worker = worker_of(store, Recorder())
     with subprocess.Popen(
         [sys.executable, "-c", HOLD, str(store.folder / LOCK_FILE)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as other:
@@ -161,7 +167,7 @@ def test_only_one_process_embeds_in_a_folder(store: SqliteStore) -> None:
 
 def test_the_default_model_fills_a_store(store: SqliteStore, default_model: OnnxEmbedder) -> None:
     store.put("c", [prepared("a", ["Der Schalter ist rot.", "Das Ventil öffnet bei zwei bar."], context="Anlage")])
-    assert EmbeddingWorker(store, default_model).run("c") == 2
+    assert worker_of(store, default_model).run("c") == 2
     ids = [int(i) for i in store.chunk_ids("c")]
     found, vectors = store.embeddings(default_model.space.id, ids)
     question = default_model.embed(["Bei welchem Druck öffnet das Ventil?"], "query")[0]

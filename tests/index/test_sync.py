@@ -354,7 +354,7 @@ def test_verify_names_what_differs(store: SqliteStore) -> None:
     assert report.checked["chunks"] == 9
     assert [problem.split(" (")[0] for problem in report.problems] == [
         "the word index does not hold 1 chunks",
-        "the vector index does not hold 1 chunks",
+        f"the vector index of {SPACE.id} does not hold 1 chunks",
     ]
     index.rebuild()
     assert index.verify().clean

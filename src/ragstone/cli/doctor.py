@@ -94,6 +94,7 @@ def _checks(session: Session, fix: bool) -> Iterator[Check]:
     yield _disk(settings.data.folder)
     yield _attempt("documents", lambda: _documents(session))
     yield _attempt("model", lambda: _model(session))
+    yield _attempt("spaces", lambda: _spaces(session))
 
 
 def _library(name: str) -> Check:
@@ -203,3 +204,20 @@ def _model(session: Session) -> Check:
     if not hits:
         return Check("model", "failed", f"{name} gave no vector", "See `ragstone models`.")
     return Check("model", "ok", f"{name}, loaded and asked in {seconds:.1f} s")
+
+
+def _spaces(session: Session) -> Check:
+    """Loads the model of every space that a collection uses, and embeds a question with it."""
+    try:
+        with session.open(read_only=True) as kb:
+            used = [status for status in kb.spaces() if status.recorded and status.role != "dropping"]
+            for space in dict.fromkeys(status.space for status in used):
+                kb.model(space).embed(["How often is the filter replaced?"], "query")
+            default = kb.embedder().space.id
+    except NotFound:
+        return Check("spaces", "ok", "none yet")
+    others = [s for s in used if s.role == "active" and s.space != default]
+    if others:
+        detail = f"{others[0].collection} is searched in {others[0].space}, which the settings do not name"
+        return Check("spaces", "note", detail, "It stays so; `ragstone spaces add` changes the model.")
+    return Check("spaces", "ok", f"{plural(len({s.space for s in used}), 'model')} loaded and asked")

@@ -32,10 +32,11 @@ _LABELS = {
     "stress": "Stressing",
     "eval": "Asking",
     "bench": "Measuring",
+    "drop": "Removing",
 }
 _UNITS = {"embed": "chunk", "index": "chunk", "rebuild": "chunk", "verify": "check"}
 _UNITS |= {"backup": "page", "restore": "part", "check": "generation", "stress": "cycle"}
-_UNITS |= {"eval": "question", "bench": "scenario"}
+_UNITS |= {"eval": "question", "bench": "scenario", "drop": "vector"}
 
 
 class ProgressDisplay(AbstractContextManager["ProgressDisplay"]):

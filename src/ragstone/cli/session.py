@@ -137,7 +137,9 @@ class Session:
 
         configure(settings.log.level, settings.log.format)
         embedding = replace(settings.embedding, background=background and settings.embedding.background)
-        return open_knowledge_base(replace(settings, embedding=embedding), read_only=read_only, remember=remember)
+        return open_knowledge_base(
+            replace(settings, embedding=embedding), read_only=read_only, remember=remember, environ=self.environ
+        )
 
     def progress(self) -> ProgressDisplay:
         return ProgressDisplay(self.terminal)

@@ -16,7 +16,7 @@ class CachedEmbedder:
     the embedder when a vector is not known: a question that was asked before needs no model."""
 
     def __init__(
-        self, load: Callable[[], Embedder], space: Callable[[], Space], cache: Cache[bytes, Vectors]
+        self, load: Callable[[], Embedder], space: Space, cache: Cache[bytes, Vectors]
     ) -> None:
         self._load = load
         self._space = space
@@ -29,7 +29,7 @@ class CachedEmbedder:
 
     @property
     def space(self) -> Space:
-        return self._space()
+        return self._space
 
     def embed(self, texts: Sequence[str], role: Role) -> Vectors:
         if role != "query" or not texts:

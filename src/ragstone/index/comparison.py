@@ -100,9 +100,10 @@ def _compare_vectors(
         held, stored = index.stored(block)
         expected = rows[np.isin(block, held)]
         wrong += held[(stored.view(np.uint16) != expected.view(np.uint16)).any(axis=1)].tolist()
-    _compare_ids("the vector index", np.concatenate(embedded), index.ids(), problems)
+    name = f"the vector index of {index.space.id}"
+    _compare_ids(name, np.concatenate(embedded), index.ids(), problems)
     if wrong:
-        problems.append(f"the vector index holds other vectors than the store for {_some(wrong)}")
+        problems.append(f"{name} holds other vectors than the store for {_some(wrong)}")
     checked["vectors"] = checked.get("vectors", 0) + sum(len(block) for block in embedded)
 
 

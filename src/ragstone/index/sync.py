@@ -14,7 +14,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -22,7 +22,7 @@ import numpy as np
 from ..errors import DiskFull, NotFound, StoreBusy, StoreDamaged, StoreReadOnly
 from ..faults import reach
 from ..protocols import CollectionView, Ids, Segment, Store, VectorIndex
-from ..types import Change, Chunk, Progress, ProgressCallback, Space, Terms, VerifyReport
+from ..types import Change, Chunk, Progress, ProgressCallback, Space, SpaceUse, Terms, VerifyReport
 from .comparison import chunk_terms, compare
 from .lexical import Bm25Index
 from .sealing import (
@@ -49,6 +49,8 @@ REBUILT_ROWS = 100_000
 """Rows of one file while all are made again from the store; bounds the memory that takes."""
 QUICK_ROWS = 100_000
 """Largest merge that a quick seal does: less than two seconds."""
+SEARCHED = ("preferred", "active")
+"""Roles of the spaces that a search reads, in this order."""
 _BATCH = 2_000
 _TEXTS = 500
 _TRIES = 5
@@ -58,13 +60,15 @@ _UNWRITABLE = (StoreReadOnly, DiskFull, StoreBusy)
 
 @dataclass(slots=True)
 class _State:
-    """Indexes that stand at log position `seq`; `changed` is the last entry of this collection that was applied."""
+    """Indexes that stand at log position `seq`; `changed` is the last entry of this collection that was applied.
+    `uses` are those of the collection, none where the spaces that were given are followed."""
 
     lexical: Bm25Index
     vectors: dict[str, FlatVectorIndex]
     watermarks: dict[str, int]  # by space; "" is the lexical set
     seq: int
     changed: int
+    uses: tuple[SpaceUse, ...]
     revision: int = 0
 
     def lags(self, space: str) -> bool:
@@ -76,8 +80,9 @@ class _State:
 class CollectionIndex(CollectionView):
     """See the module. Safe for several threads, and for several processes on one data folder.
 
-    `spaces` are the vector spaces that are followed. `writable` False never seals. `terms_of` makes a chunk's index
-    terms where the store no longer keeps them."""
+    Followed are the vector spaces that the collection uses, whatever for, so that a change of roles needs no reading;
+    or `spaces`, while no use is recorded: then the first is searched. `writable` False never seals. `terms_of` makes a
+    chunk's index terms where the store no longer keeps them."""
 
     def __init__(
         self,
@@ -125,6 +130,15 @@ class CollectionIndex(CollectionView):
         index = self._state.vectors.get(space)
         return index if index is not None and index.size() else None
 
+    def dense(self, space: str | None = None) -> tuple[VectorIndex, ...]:
+        state = self._state  # one moment: roles and indexes are replaced together
+        if space is not None:
+            if space not in state.vectors:
+                raise NotFound(f"{self._collection!r} does not use the space {space!r}.", "See `ragstone spaces list`.")
+            return (state.vectors[space],)
+        searched = [use.space.id for role in SEARCHED for use in state.uses if use.role == role]
+        return tuple(state.vectors[id_] for id_ in searched or list(state.vectors)[:1])
+
     def at(self) -> tuple[int, int]:
         """(revision, seq of the last change that was applied). Waits while changes are being applied: when two calls
         around a search give the same, the search saw one state."""
@@ -150,6 +164,7 @@ class CollectionIndex(CollectionView):
             # Under writes without a pause this stays the revision of a moment ago: results are never older than it.
             revision = self._store.revision(self._collection)
             last = self._store.last_seq()
+            self._follow_uses()
             while changes := self._changes(self._state.seq):
                 self._apply(self._state, changes)
                 if len(changes) < _BATCH:
@@ -158,6 +173,26 @@ class CollectionIndex(CollectionView):
             self._state.revision = revision
             if self._store.revision(self._collection) == revision:
                 break
+
+    def _follow_uses(self) -> None:
+        """Spaces that are new here are read from the store, others are forgotten; the caller holds the lock. A search
+        that is under way keeps the indexes that it has."""
+        state, uses = self._state, tuple(self._store.space_uses(self._collection))
+        if uses == state.uses:
+            return
+        vectors, watermarks = {}, {"": state.watermarks[""]}
+        for space in self._followed(uses):
+            if space.id in state.vectors:
+                vectors[space.id], watermarks[space.id] = state.vectors[space.id], state.watermarks[space.id]
+            else:
+                vectors[space.id], watermarks[space.id] = self._vectors_of_store(space), state.seq
+                self._remade.add(space.id)
+        self._state = replace(state, vectors=vectors, watermarks=watermarks, uses=uses)
+        self._remade &= watermarks.keys()
+        self._postponed &= watermarks.keys()
+
+    def _followed(self, uses: Sequence[SpaceUse]) -> list[Space]:
+        return [use.space for use in uses if use.role != "dropping"] if uses else list(self._spaces)
 
     def _changes(self, since: int) -> list[Change]:
         changes = self._store.changes(since, _BATCH, self._collection)
@@ -226,10 +261,11 @@ class CollectionIndex(CollectionView):
         for _ in range(_TRIES):
             published = self._store.segments(self._collection)
             state, problems = self._opened(published)
-            if not problems or self._identity(self._store.segments(self._collection)) == self._identity(published):
+            found = self._identity(published, state)
+            if not problems or self._identity(self._store.segments(self._collection), state) == found:
                 break
             # Replaced while we opened it, and the old files removed.
-        self._published = self._identity(published)
+        self._published = found
         self._remade = set(problems)
         for space, problem in problems.items():
             if problem:
@@ -245,11 +281,13 @@ class CollectionIndex(CollectionView):
 
     def _opened(self, published: Sequence[Segment]) -> tuple[_State, dict[str, str]]:
         """The indexes, and for each set ("" or its space) that has to be made again the reason."""
-        groups: dict[str, list[Segment]] = {"": [], **{space.id: [] for space in self._spaces}}
+        uses = tuple(self._store.space_uses(self._collection))
+        spaces = self._followed(uses)
+        groups: dict[str, list[Segment]] = {"": [], **{space.id: [] for space in spaces}}
         for segment in published:
             if segment.kind == "lexical" or segment.space in groups:
                 groups[segment.space if segment.kind == "vector" else ""].append(segment)
-        vectors = {space.id: self._new_vectors(space) for space in self._spaces}
+        vectors = {space.id: self._new_vectors(space) for space in spaces}
         lexical = Bm25Index()
         problems: dict[str, str] = {}
         first, last = self._store.first_seq(), self._store.last_seq()
@@ -266,7 +304,7 @@ class CollectionIndex(CollectionView):
                     _open_segments(vectors[space] if space else lexical, self._store, group)
                 except StoreDamaged as error:
                     problems[space] = error.message
-        return _State(lexical, vectors, watermarks, 0, 0), problems
+        return _State(lexical, vectors, watermarks, 0, 0, uses), problems
 
     def _new_vectors(self, space: Space) -> FlatVectorIndex:
         return FlatVectorIndex(space, structure=self._structure)
@@ -319,10 +357,10 @@ class CollectionIndex(CollectionView):
                 return False
             self._adopt()
             published = False
-            for space in self._state.watermarks:
+            for space in list(self._state.watermarks):
                 published |= self._seal_set(space, rows, most)
             if published:
-                self._published = self._identity(self._store.segments(self._collection))
+                self._published = self._identity(self._store.segments(self._collection), self._state)
                 remove_orphans(self._store)
                 reach("seal.tidied")
                 trim_log(self._store)
@@ -343,12 +381,14 @@ class CollectionIndex(CollectionView):
             published = self._store.segments(self._collection)
             ours = {name for name, _ in self._published}
             vanished = [name for name in ours if not (self._store.folder / SEGMENTS / name).exists()]
-            if self._identity(published) != self._published or (vanished and not self._remade):
+            if self._identity(published, self._state) != self._published or (vanished and not self._remade):
                 self._state = self._open()
                 self._follow()
 
     def _seal_set(self, space: str, rows: int, most: int | None) -> bool:
         state = self._state
+        if space not in state.watermarks:
+            return False  # dropped meanwhile
         index: Sealable = state.vectors[space] if space else state.lexical
         kind: Literal["lexical", "vector"] = "vector" if space else "lexical"
         with self._lock:
@@ -388,8 +428,8 @@ class CollectionIndex(CollectionView):
         with suppress(*_UNWRITABLE):
             self.seal()
 
-    def _identity(self, segments: Sequence[Segment]) -> tuple[tuple[str, bytes], ...]:
-        ours = {space.id for space in self._spaces}
+    def _identity(self, segments: Sequence[Segment], state: _State) -> tuple[tuple[str, bytes], ...]:
+        ours = state.vectors.keys()
         return tuple(sorted((s.name, s.checksum) for s in segments if s.kind == "lexical" or s.space in ours))
 
     # ------------------------------------------------------------------ care
@@ -427,10 +467,12 @@ class CollectionIndex(CollectionView):
             lexical = self._lexical_of_store(step("lexical"))
             self._merge(lexical, "lexical", seq, None)
             vectors = {}
-            for of in self._spaces:
+            self.refresh()
+            uses = self._state.uses
+            for of in self._followed(uses):
                 vectors[of.id] = self._vectors_of_store(of, step("vector"))
                 self._merge(vectors[of.id], "vector", seq, None)
-            state = _State(lexical, vectors, dict.fromkeys(("", *vectors), seq), seq, seq)
+            state = _State(lexical, vectors, dict.fromkeys(("", *vectors), seq), seq, seq, uses)
             self._store.publish(self._collection, "lexical", "", described(lexical, "lexical", "", seq))
             reach("rebuild.lexical")
             for space, index in vectors.items():
@@ -438,7 +480,7 @@ class CollectionIndex(CollectionView):
             with self._lock:
                 self._state = state
                 self._remade.clear()
-                self._published = self._identity(self._store.segments(self._collection))
+                self._published = self._identity(self._store.segments(self._collection), state)
                 self._follow()
             remove_orphans(self._store)
 
@@ -452,15 +494,17 @@ class CollectionIndex(CollectionView):
                 raise StoreBusy("the indexes are being written by another process.", "Try again later.")
             self._adopt()
             written = 0
-            for space in self._state.watermarks:
+            for space in list(self._state.watermarks):
                 written += self._purge_set(space)
             for segment in self._store.segments(self._collection):
                 if segment.kind == "vector" and segment.space not in self._state.vectors:
                     self._store.publish(self._collection, "vector", segment.space, [])
-            self._published = self._identity(self._store.segments(self._collection))
+            self._published = self._identity(self._store.segments(self._collection), self._state)
             return written
 
     def _purge_set(self, space: str) -> int:
+        if space not in self._state.watermarks:
+            return 0  # dropped meanwhile
         index: Sealable = self._state.vectors[space] if space else self._state.lexical
         kind: Literal["lexical", "vector"] = "vector" if space else "lexical"
         with self._lock:

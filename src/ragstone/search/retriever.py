@@ -12,11 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import DeadlineExceeded, QueryError
-from ..protocols import CollectionView, Embedder, Ids, Owners, Reranker, Scores, Store, Vectors
+from ..protocols import CollectionView, Embedder, Ids, Owners, Reranker, Scores, Store, VectorIndex, Vectors
 from ..text.analysis import highlight, query_terms
 from ..text.language import detect_query
 from ..types import Chunk, Filter, Hit, Mode, ScoreParts, SearchResult
 from .fusion import diversify, fuse
+from .nearest import Coverage, Indexes, coverage, joined, nearest, needed
 
 MAX_QUERY_BYTES = 8192
 """safety.md, defaults that ship."""
@@ -63,11 +64,11 @@ class Tuning:
 
 @dataclass(frozen=True, slots=True)
 class _Request:
-    """One question with its vector (float32[1, d]) and all that decides its result. `shared` are the milliseconds
-    of what was done for all questions of a batch at once."""
+    """One question with its vector in each space (float32[1, d]) and all that decides its result. `shared` are the
+    milliseconds of what was done for all questions of a batch at once."""
 
     query: str
-    vector: Vectors | None
+    vectors: Mapping[str, Vectors]
     k: int
     filter: Filter | None
     mode: Mode
@@ -97,16 +98,15 @@ class _Profile:
 
 
 class Retriever:
-    """Searches one or several collections. `view` gives a collection's indexes; `embedder` is called for the first
-    question that needs vectors, so that a lexical search never loads a model."""
+    """Searches one or several collections. `view` gives a collection's indexes; `embedder`, that of a space, is called
+    for the first question that needs vectors there, so that a lexical search never loads a model."""
 
     def __init__(
         self,
         store: Store,
         view: Callable[[str], CollectionView],
-        embedder: Callable[[], Embedder] | None,
+        embedder: Callable[[str], Embedder] | None,
         *,
-        space: Callable[[], str],
         reranker: Callable[[], Reranker] | None = None,
         tuning: Tuning | None = None,
         fixed_weight: float | None = None,
@@ -114,12 +114,12 @@ class Retriever:
         self._store = store
         self._view = view
         self._embedder = embedder
-        self._space = space
         self._reranker = reranker
         self._tuning = tuning or Tuning()
         self._fixed_weight = fixed_weight
         self._profiles: dict[str, _Profile] = {}
         self._code: dict[int, bool] = {}
+        self._coverage: dict[str, tuple[tuple[object, ...], Coverage]] = {}
 
     def search(
         self,
@@ -133,8 +133,10 @@ class Retriever:
         one_per_document: bool = False,
         highlights: bool = True,
         deadline: float | None = None,
+        space: str | None = None,
     ) -> list[SearchResult]:
-        """One result for each query. `diversity` in [0, 1] weighs difference from better hits against relevance.
+        """One result for each query. `space` is searched in place of the spaces that are searched else.
+        `diversity` in [0, 1] weighs difference from better hits against relevance.
         `one_per_document` keeps the best chunk of each document. `deadline` is `time.monotonic()` seconds: optional
         stages that do not fit are left out and named in the notes. Raises QueryError, NotFound, DeadlineExceeded."""
         if not queries:
@@ -147,49 +149,56 @@ class Retriever:
             view.refresh()
         clock.lap("refresh")
         notes: list[str] = []
-        vectors = self._embed(queries, views, mode, notes, clock, deadline)
+        dense = {name: view.dense(space) for name, view in views.items()}
+        vectors = self._embed(queries, dense, mode, notes, clock, deadline)
         shared = {name: ms / len(queries) for name, ms in clock.timings.items()}
         results = []
         for position, query in enumerate(queries):
-            request = _Request(
-                query, None if vectors is None else vectors[position : position + 1], k, filter, mode, diversity,
-                one_per_document, highlights, deadline, shared, tuple(notes),
-            )  # fmt: skip
             for _ in range(STATE_TRIES):
-                result, whole = self._one(request, views, sum(view.at()[0] for view in views.values()))
+                own = {space_id: rows[position : position + 1] for space_id, rows in vectors.items()}
+                request = _Request(
+                    query, own, k, filter, mode, diversity, one_per_document, highlights, deadline, shared, tuple(notes)
+                )
+                revision = sum(view.at()[0] for view in views.values())
+                result, whole = self._one(request, views, dense, revision)
                 if whole:
                     break
                 for view in views.values():
                     view.refresh()
+                dense = {name: view.dense(space) for name, view in views.items()}
+                if vectors and any(space_id not in vectors for space_id in needed(dense)):  # roles changed meanwhile
+                    vectors = self._embed(queries, dense, mode, [], clock, None)
             results.append(result)
         return results
 
     def _embed(
         self,
         queries: Sequence[str],
-        views: Mapping[str, CollectionView],
+        dense: Indexes,
         mode: Mode,
         notes: list[str],
         clock: Clock,
         deadline: float | None,
-    ) -> Vectors | None:
+    ) -> dict[str, Vectors]:
+        """The questions' vectors by space; none where only words are searched."""
         if mode == "lexical" or self._embedder is None:
-            return None
-        if all(view.vectors(self._space()) is None for view in views.values()):
+            return {}
+        spaces = needed(dense)
+        if not spaces:
             notes.append("no vectors yet: searched by words only")
-            return None
+            return {}
         if deadline is not None and time.monotonic() >= deadline:
             notes.append(f"{LATE}searched by words only")
-            return None
-        vectors = self._embedder().embed(list(queries), "query")
+            return {}
+        vectors = {space: self._embedder(space).embed(list(queries), "query") for space in spaces}
         clock.lap("embed")
         return vectors
 
     def _one(
-        self, request: _Request, views: Mapping[str, CollectionView], revision: int
+        self, request: _Request, views: Mapping[str, CollectionView], dense_of: Indexes, revision: int
     ) -> tuple[SearchResult, bool]:
         """The result, and whether every chunk that the indexes named was still there."""
-        query, vector, k, mode, deadline = request.query, request.vector, request.k, request.mode, request.deadline
+        query, vectors, k, mode, deadline = request.query, request.vectors, request.k, request.mode, request.deadline
         diversity, one_per_document = request.diversity, request.one_per_document
         notes = list(request.notes)
         clock = Clock()
@@ -215,18 +224,18 @@ class Retriever:
                     owners = profiles[name].owners(self._store)
                     documents.append(view.lexical.search_documents(terms, depth, owners, allow[name]))
                 clock.lap("lexical")
-        dense = self._nearest(vector, views, allow, depth)
+        dense = self._nearest(vectors, views, dense_of, allow, depth)
         clock.lap("dense")
         spoken = detect_query(query, tuple(dict.fromkeys((*languages, "en", "de"))))
-        weight = self._weight(query, mode, vector is not None, code, bool(spoken) and spoken not in languages)
-        ids, scores, raw_lex, raw_dense = fuse(_joined(lexical), dense, weight)
+        weight = self._weight(query, mode, bool(vectors), code, bool(spoken) and spoken not in languages)
+        ids, scores, raw_lex, raw_dense = fuse(joined(lexical), dense, weight)
         clock.lap("fuse")
-        if mode == "hybrid" and vector is not None and not code and self._feeds_back(spoken, languages):
-            moved = self._moved(vector, ids, scores)
-            dense = self._nearest(moved, views, allow, depth)
-            ids, scores, raw_lex, raw_dense = fuse(_joined(lexical), dense, weight)
+        if mode == "hybrid" and vectors and not code and self._feeds_back(spoken, languages):
+            moved = {space: self._moved(space, vector, ids, scores) for space, vector in vectors.items()}
+            dense = self._nearest(moved, views, dense_of, allow, depth)
+            ids, scores, raw_lex, raw_dense = fuse(joined(lexical), dense, weight)
             clock.lap("feedback")
-        if mode == "lexical" or vector is None:
+        if mode == "lexical" or not vectors:
             scores = raw_lex
         elif mode == "dense":
             scores = raw_dense
@@ -245,7 +254,7 @@ class Retriever:
         whole = len(found) == len(ids[:keep])
         clock.lap("fetch")
         if one_per_document:
-            hits = _best_of_each_document(hits, _joined(documents), weight, max(self._tuning.candidates, k))
+            hits = _best_of_each_document(hits, joined(documents), weight, max(self._tuning.candidates, k))
         if self._reranker is not None and hits:
             if deadline is not None and time.monotonic() >= deadline:
                 notes.append(f"{LATE}not reranked")
@@ -253,7 +262,7 @@ class Retriever:
                 hits = self._rerank(query, hits)
                 clock.lap("rerank")
         if diversity:
-            hits = self._diversify(hits, k, 1.0 - diversity)
+            hits = self._diversify(hits, k, 1.0 - diversity, dense_of)
             clock.lap("diversify")
         hits = hits[:k]
         if request.highlights:
@@ -264,7 +273,12 @@ class Retriever:
         timings = {**request.shared, **clock.timings}
         timings["total"] = sum(timings.values())
         complete = not any(note.startswith(LATE) for note in notes)
-        return SearchResult(query, tuple(hits), revision, timings, tuple(notes), complete), whole
+        spaces = {
+            name: tuple(index.space.id for index in indexes if index.space.id in vectors and index.size())
+            for name, indexes in dense_of.items()
+        }
+        found_in = {name: ids_of for name, ids_of in spaces.items() if ids_of}
+        return SearchResult(query, tuple(hits), revision, timings, tuple(notes), complete, found_in), whole
 
     def _languages(self, collection: str) -> tuple[str, ...]:
         counts = self._store.languages(collection)
@@ -307,22 +321,32 @@ class Retriever:
         return self._tuning.cross_weight if crossing else self._tuning.dense_weight
 
     def _nearest(
-        self, vector: Vectors | None, views: Mapping[str, CollectionView], allow: Mapping[str, Ids | None], depth: int
+        self,
+        vectors: Mapping[str, Vectors],
+        views: Mapping[str, CollectionView],
+        dense: Indexes,
+        allow: Mapping[str, Ids | None],
+        depth: int,
     ) -> tuple[Ids, Scores]:
-        if vector is None:
-            return _joined([])
-        indexes = ((name, view.vectors(self._space())) for name, view in views.items())
-        return _joined([index.search(vector, depth, allow[name])[0] for name, index in indexes if index is not None])
+        def coverage_of(name: str, preferred: VectorIndex, active: VectorIndex) -> Coverage:
+            """Found out once for each state of the collection."""
+            key = (views[name].at(), preferred.space.id, active.space.id)
+            held = self._coverage.get(name)
+            if held is None or held[0] != key:
+                held = self._coverage[name] = key, coverage(preferred, active)
+            return held[1]
+
+        return nearest(vectors, dense, allow, depth, coverage_of)
 
     def _feeds_back(self, spoken: str, languages: Sequence[str]) -> bool:
         tuning = self._tuning
         return bool(tuning.feedback) and languages[0] in tuning.feedback_languages and spoken in ("", languages[0])
 
-    def _moved(self, vector: Vectors, ids: Ids, scores: Scores) -> Vectors:
-        """The question's vector moved towards the best chunks, each by its score (Rocchio, 1971, without negative
-        examples)."""
+    def _moved(self, space: str, vector: Vectors, ids: Ids, scores: Scores) -> Vectors:
+        """The question's vector in a space moved towards the best chunks, each by its score (Rocchio, 1971, without
+        negative examples)."""
         best = [int(i) for i in ids[: self._tuning.feedback]]
-        found, rows = self._store.embeddings(self._space(), best)
+        found, rows = self._store.embeddings(space, best)
         if not len(found):
             return vector
         shares = scores[[best.index(int(i)) for i in found]]
@@ -345,17 +369,21 @@ class Retriever:
             scored.append(Hit(chunk, score, ScoreParts(parts.lexical, parts.dense, logit)))
         return scored + hits[depth:]
 
-    def _diversify(self, hits: list[Hit], k: int, relevance: float) -> list[Hit]:
+    def _diversify(self, hits: list[Hit], k: int, relevance: float, dense: Indexes) -> list[Hit]:
         if not hits:
             return hits
         ids = [hit.chunk.id for hit in hits]
-        found, rows = self._store.embeddings(self._space(), ids)
-        dimension = rows.shape[1] if rows.size else 1
-        vectors = np.zeros((len(ids), dimension), dtype=np.float32)
-        where = {int(i): n for n, i in enumerate(found)}
-        for position, chunk_id in enumerate(ids):
-            if chunk_id in where:
-                vectors[position] = rows[where[chunk_id]]
+        blocks = []  # one for each space, with zeros where a chunk is of another: nothing is told across spaces
+        for space in dict.fromkeys(indexes[-1].space.id for indexes in dense.values() if indexes):
+            mine = [h.chunk.id for h in hits if (own := dense[h.chunk.collection]) and own[-1].space.id == space]
+            found, rows = self._store.embeddings(space, mine)
+            block = np.zeros((len(ids), rows.shape[1] if rows.size else 1), dtype=np.float32)
+            where = {int(i): n for n, i in enumerate(found)}
+            for position, chunk_id in enumerate(ids):
+                if chunk_id in where:
+                    block[position] = rows[where[chunk_id]]
+            blocks.append(block)
+        vectors = np.hstack(blocks) if blocks else np.zeros((len(ids), 1), dtype=np.float32)
         scores = np.array([hit.score for hit in hits], dtype=np.float32)
         spread = float(scores.max() - scores.min()) or 1.0
         return [hits[i] for i in diversify((scores - scores.min()) / spread, vectors, k, relevance)]
@@ -390,12 +418,6 @@ def is_identifier(query: str) -> bool:
     if not word or any(c.isspace() for c in word):
         return False
     return any(c.isdigit() or c == "_" for c in word) or (word[1:] != word[1:].lower() and not word.isupper())
-
-
-def _joined(parts: Sequence[tuple[Ids, Scores]]) -> tuple[Ids, Scores]:
-    ids = [np.empty(0, dtype=np.int64), *(i for i, _ in parts)]
-    scores = [np.empty(0, dtype=np.float32), *(s for _, s in parts)]
-    return np.concatenate(ids), np.concatenate(scores)
 
 
 def _known(value: float) -> float | None:

@@ -16,6 +16,7 @@ _COUNTED: Final = {
     "check_unused_embeddings": "vectors belong to no chunk",
     "check_queues": "chunks without a vector do not wait for one",
     "check_waiting": "entries wait for a vector without need",
+    "check_uses": "uses of a space have no queue, or one too many",
     "check_terms": "kept index terms belong to no chunk",
 }
 

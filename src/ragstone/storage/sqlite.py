@@ -22,10 +22,10 @@ import numpy as np
 
 from ..errors import DiskFull, InputError, NotFound, StoreDamaged, StoreReadOnly
 from ..faults import reach
-from ..protocols import Ids, Known, Owners, Pending, PutResult, Segment, Store, Vectors
+from ..protocols import ChangeSpaces, Ids, Known, Owners, Pending, PutResult, Segment, Store, Vectors
 from ..text.analysis import ANALYSIS_VERSION
-from ..types import Change, Chunk, Document, Filter, PreparedDocument, Terms
-from . import rows, writes
+from ..types import Change, Chunk, Document, Filter, PreparedDocument, SpaceUse, Terms
+from . import rows, space_uses, writes
 from .checks import problems
 from .connect import (
     ASIDE,
@@ -354,6 +354,16 @@ class SqliteStore(Store):
         vectors = np.frombuffer(b"".join([vector for _, vector in found]), dtype="<f2").reshape(len(found), row[1] // 2)
         return np.fromiter((id_ for id_, _ in found), np.int64, len(found)), vectors.astype(np.float32)
 
+    def space_uses(self, collection: str) -> list[SpaceUse]:
+        with self._readers.snapshot() as connection:
+            return space_uses.read(connection, writes.collection_id(connection, collection))
+
+    def change_spaces(self, collection: str, change: ChangeSpaces) -> list[SpaceUse]:
+        return self._write(lambda connection: space_uses.change(connection, collection, change), frees=True)
+
+    def drop_vectors(self, space: str, after: bytes, limit: int) -> bytes:
+        return self._write(lambda connection: space_uses.drop_vectors(connection, space, after, limit), frees=True)
+
     # ------------------------------------------------------------------ segments, roots, state
     def segments(self, collection: str) -> list[Segment]:
         with self._readers.snapshot() as connection:
@@ -368,6 +378,8 @@ class SqliteStore(Store):
 
         def work(connection: apsw.Connection) -> None:
             owner = writes.collection_id(connection, collection)
+            if segments and kind == "vector" and not space_uses.wanted(connection, owner, space):
+                return
             _run(connection, "forget_segments", (owner, kind, space))
             reach("segments.forgotten")
             for position, s in enumerate(segments):

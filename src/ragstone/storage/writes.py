@@ -140,19 +140,26 @@ def _reuse_vectors(connection: apsw.Connection, owner: int, added: list[tuple[in
         return
     hashes = apsw.carray(tuple({hash_ for _, hash_ in added}))
     queues = _queues(connection, owner)
+    if has_uses(connection, owner):
+        spaces = [space for space in spaces if space in queues]
     for space in spaces:
         embedded = {row[0] for row in connection.execute(SQL["embedded_hashes"], (hashes, space))}
         if space in queues:
             waiting = [(owner, space, id_) for id_, hash_ in added if hash_ not in embedded]
             connection.executemany(SQL["wait"], waiting)
         elif embedded:
-            _open_queue(connection, owner, space)
+            open_queue(connection, owner, space)
         if embedded:
             entries = [(owner, EMBED, id_, space) for id_, hash_ in added if hash_ in embedded]
             connection.executemany(SQL["log"], entries)
 
 
-def _open_queue(connection: apsw.Connection, owner: int, space: int) -> None:
+def has_uses(connection: apsw.Connection, owner: int) -> bool:
+    """Whether the collection uses certain spaces and wants vectors of no other."""
+    return connection.execute(SQL["has_uses"], (owner,)).fetchone() is not None
+
+
+def open_queue(connection: apsw.Connection, owner: int, space: int) -> None:
     connection.execute(SQL["open_queue"], (owner, space))
     connection.execute(SQL["fill_queue"], {"collection": owner, "space": space})
 
@@ -207,7 +214,7 @@ def drop_collection(connection: apsw.Connection, name: str) -> None:
     if ids:
         _remove_documents(connection, owner, ids)
     reach("drop.documents")
-    for statement in ("drop_waiting", "drop_queues", "drop_segments", "drop_roots", "drop_collection"):
+    for statement in ("drop_uses", "drop_waiting", "drop_queues", "drop_segments", "drop_roots", "drop_collection"):
         connection.execute(SQL[statement], (owner,))
     connection.execute(SQL["raise_revision"], (owner,))
 
@@ -219,8 +226,12 @@ def put_embeddings(connection: apsw.Connection, space: str, embeddings: Mapping[
         return 0
     space_id = _space(connection, space, embeddings)
     reached: defaultdict[int, list[int]] = defaultdict(list)
+    wants: dict[int, bool] = {}
     for hash_, vector in embeddings.items():
-        holders = fetch(connection, SQL["chunks_of_hash"], (hash_,))
+        found = fetch(connection, SQL["chunks_of_hash"], (hash_,))
+        for owner in {owner for _, owner in found} - wants.keys():
+            wants[owner] = space_id in _queues(connection, owner) or not has_uses(connection, owner)
+        holders = [(id_, owner) for id_, owner in found if wants[owner]]
         stored = connection.execute(SQL["embedding"], (space_id, hash_)).fetchone()
         if not holders or (stored is not None and stored[0] == vector):
             continue
@@ -232,16 +243,22 @@ def put_embeddings(connection: apsw.Connection, space: str, embeddings: Mapping[
         if space_id in _queues(connection, owner):
             connection.executemany(SQL["served"], [(owner, space_id, id_) for id_ in ids])
         else:
-            _open_queue(connection, owner, space_id)
+            open_queue(connection, owner, space_id)
         connection.executemany(SQL["log"], [(owner, EMBED, id_, space_id) for id_ in ids])
         connection.execute(SQL["raise_revision"], (owner,))
     return sum(len(ids) for ids in reached.values())
 
 
 def _space(connection: apsw.Connection, name: str, embeddings: Mapping[bytes, bytes]) -> int:
+    return space_number(connection, name, [len(vector) for vector in embeddings.values()])
+
+
+def space_number(connection: apsw.Connection, name: str, sizes: Sequence[int]) -> int:
+    """The row's id, made where there is none. `sizes`: bytes of the vectors that are to be its. Raises
+    ModelMismatch."""
     row = connection.execute(SQL["space"], (name,)).fetchone()
-    size = row[1] if row else len(next(iter(embeddings.values())))
-    wrong = next((len(vector) for vector in embeddings.values() if len(vector) != size or size % 2), None)
+    size = row[1] if row else sizes[0]
+    wrong = next((found for found in sizes if found != size or size % 2), None)
     if wrong is not None or size == 0:
         raise ModelMismatch(
             f"a vector of {wrong or 0} bytes does not belong to the space {name!r}, whose vectors have {size}.",

@@ -94,8 +94,7 @@ def _words(kb: KnowledgeBase, history: History, present: dict[Key, int], keys: I
 
 
 def _vectors(kb: KnowledgeBase, history: History, present: dict[Key, int], keys: Iterable[Key]) -> list[str]:
-    """Those that must be there are there; those that are there are the embedder's."""
-    embedder = kb.embedder()
+    """Those that must be there are there; those that are there are the embedder's, in every space."""
     wanted = set(keys)
     must = history.embedded()
     missing, other = [], []
@@ -103,17 +102,21 @@ def _vectors(kb: KnowledgeBase, history: History, present: dict[Key, int], keys:
         if key not in present:
             continue
         chunks = kb.store.document_chunks(kb.store.document(*key).id)
-        ids, vectors = kb.store.embeddings(embedder.space.id, [chunk.id for chunk in chunks])
-        if key in must and len(ids) != len(chunks):
-            missing.append(key.uri)
-        if key in wanted and len(ids):
-            texts = {chunk.id: embedded_text(chunk.context, chunk.text) for chunk in chunks}
-            expected = embedder.embed([texts[id_] for id_ in ids.tolist()], "passage").astype(np.float16)
-            if not np.array_equal(vectors.astype(np.float16), expected):
-                other.append(key.uri)
+        for status in kb.spaces(key.collection):
+            if status.role == "dropping":
+                continue
+            embedder = kb.embedder(status.space)
+            ids, vectors = kb.store.embeddings(status.space, [chunk.id for chunk in chunks])
+            if key in must and status.role == "active" and len(ids) != len(chunks):
+                missing.append(key.uri)
+            if key in wanted and len(ids):
+                texts = {chunk.id: embedded_text(chunk.context, chunk.text) for chunk in chunks}
+                expected = embedder.embed([texts[id_] for id_ in ids.tolist()], "passage").astype(np.float16)
+                if not np.array_equal(vectors.astype(np.float16), expected):
+                    other.append(key.uri)
     return [
         *_named("embedded and acknowledged but without a vector", missing),
-        *_named("with a vector of another text", other),
+        *_named("with a vector of another text or model", other),
     ]
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from .. import spaces
 from ..assemble import open_knowledge_base
-from ..errors import NotFound, RagstoneError
+from ..errors import InputError, NotFound, RagstoneError
 from ..index.sealing import indexer_lock, remove_orphans, trim_log
 from ..knowledge_base import KnowledgeBase
 from ..settings import Settings, at
@@ -25,7 +26,11 @@ MAIN: Final = "main"
 SIDE: Final = "side"
 """The collection that is dropped now and then."""
 DIMENSION: Final = 8
+OTHER_DIMENSION: Final = 12
+"""Of the space that is added, switched to and dropped now and then."""
 CHUNK_TOKENS: Final = 32
+USUAL: Final = 5
+"""Operations of a workload that does not administer."""
 _KEPT: Final = 30
 """Log entries that trimming leaves."""
 
@@ -42,20 +47,26 @@ def settings(folder: Path) -> Settings:
 
 
 def open_folder(folder: Path) -> KnowledgeBase:
-    """The knowledge base of a stress test: short chunks, an embedder that needs no model, nothing in the background.
+    """The knowledge base of a stress test: short chunks, embedders that need no model, nothing in the background.
     Raises StoreError."""
-    return open_knowledge_base(settings(folder), embedder=HashEmbedder(DIMENSION))
+    return open_knowledge_base(
+        settings(folder), embedder=HashEmbedder(DIMENSION), embedders=[HashEmbedder(OTHER_DIMENSION)]
+    )
 
 
 @contextmanager
 def short_log() -> Iterator[None]:
-    """Inside, the write-ahead log is copied into the database after pages that a short run fills."""
+    """Inside, the write-ahead log is copied into the database after pages that a short run fills, and vectors are
+    removed in batches that a small space has several of."""
     before = writer.LOG_PAGES, writer.LOG_PAGES_FORCED
+    dropped = spaces.DROPPED
     vars(writer).update(LOG_PAGES=60, LOG_PAGES_FORCED=240)
+    vars(spaces).update(DROPPED=4)
     try:
         yield
     finally:
         vars(writer).update(LOG_PAGES=before[0], LOG_PAGES_FORCED=before[1])
+        vars(spaces).update(DROPPED=dropped)
 
 
 class Workload:
@@ -90,7 +101,7 @@ class Workload:
             (self.put, 30), (self.remove, 14), (self.embed, 10), (self.seal, 10), (self.look, 10),
         ]  # fmt: skip
         rare: list[tuple[Callable[[], None], int]] = [
-            (self.trim, 4), (self.tidy, 3), (self.rebuild, 2), (self.drop, 3),
+            (self.trim, 4), (self.tidy, 3), (self.rebuild, 2), (self.drop, 3), (self.change_spaces, 8),
         ]  # fmt: skip
         self._operations = usual + (rare if administers else [])
 
@@ -107,6 +118,10 @@ class Workload:
             self.embed()
             self.remove()
             self.seal()
+        if len(self._operations) > USUAL and MAIN in self._kb.store.collections():
+            for _ in range(2):
+                for change in (self._add_space, self.embed, self._switch, self._rollback, self._drop_space):
+                    self._tried(change)
         for operation, _ in self._operations:
             operation()
 
@@ -172,6 +187,38 @@ class Workload:
             self._kb.embed_pending(collection=MAIN)
             self._journal.embedded(MAIN, began)
 
+    def change_spaces(self) -> None:
+        """A random change of roles. What is refused is refused for a reason: others change them too."""
+        if MAIN in self._kb.store.collections():
+            changes = (self._add_space, self._switch, self._switch, self._rollback, self._prefer, self._drop_space)
+            self._tried(self._chance.choice(changes))
+
+    def _tried(self, change: Callable[[], object]) -> None:
+        with suppress(InputError):
+            change()
+
+    def _add_space(self) -> None:
+        dimension = OTHER_DIMENSION if self._active() == _space(DIMENSION) else DIMENSION
+        self._kb.add_space(HashEmbedder(dimension), collection=MAIN, wait=self._chance.random() < 0.5)
+
+    def _switch(self) -> None:
+        self._kb.switch_space(collection=MAIN, partial=self._chance.random() < 0.2)
+
+    def _rollback(self) -> None:
+        self._kb.rollback_space(collection=MAIN)
+
+    def _prefer(self) -> None:
+        other = [s.space for s in self._kb.spaces(MAIN) if s.role not in ("active", "dropping")]
+        self._kb.prefer_space(other[0] if other and self._chance.random() < 0.7 else None, collection=MAIN)
+
+    def _drop_space(self) -> None:
+        for status in self._kb.spaces(MAIN):
+            if status.role != "active":
+                self._kb.drop_space(status.space, collection=MAIN)
+
+    def _active(self) -> str:
+        return self._kb.spaces(MAIN)[0].space
+
     def seal(self) -> None:
         for name in self._kb.store.collections():
             index = self._kb.index(name)
@@ -212,6 +259,10 @@ class Workload:
         except RagstoneError:
             self._journal.failed(request)
             raise
+
+
+def _space(dimension: int) -> str:
+    return HashEmbedder(dimension).space.id
 
 
 def item(uri: str, version: int) -> Item:
