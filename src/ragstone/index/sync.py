@@ -185,11 +185,20 @@ class CollectionIndex(CollectionView):
             if space.id in state.vectors:
                 vectors[space.id], watermarks[space.id] = state.vectors[space.id], state.watermarks[space.id]
             else:
-                vectors[space.id], watermarks[space.id] = self._vectors_of_store(space), state.seq
+                vectors[space.id], watermarks[space.id] = self._vectors_of_new(space), state.seq
                 self._remade.add(space.id)
         self._state = replace(state, vectors=vectors, watermarks=watermarks, uses=uses)
         self._remade &= watermarks.keys()
         self._postponed &= watermarks.keys()
+
+    def _vectors_of_new(self, space: Space) -> FlatVectorIndex:
+        """Of a space that was just added, nothing needs to be looked for: searches wait meanwhile."""
+        before = self._store.revision(self._collection)
+        count = self._store.count_pending(self._collection, space.id)
+        empty = count == len(self._store.chunk_ids(self._collection))
+        if empty and self._store.revision(self._collection) == before:  # of one moment
+            return self._new_vectors(space)  # what is embedded from here on stands in the log
+        return self._vectors_of_store(space)
 
     def _followed(self, uses: Sequence[SpaceUse]) -> list[Space]:
         return [use.space for use in uses if use.role != "dropping"] if uses else list(self._spaces)
