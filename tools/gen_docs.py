@@ -31,9 +31,10 @@ from ragstone.settings import SECTIONS, expected  # noqa: E402
 GENERATED = "<!-- Written by tools/gen_docs.py; edit the code instead. -->"
 SUBCOMMANDS = {
     "config": ("show", "path", "init"),
+    "budget": ("show", "set", "history"),
     "eval": ("retrieval", "answers"),
     "bench": ("run", "compare"),
-    "stress": ("crash", "power", "disk", "flip", "multi", "churn"),
+    "stress": ("crash", "power", "disk", "flip", "multi", "churn", "budget"),
 }
 WIDTH = "88"
 

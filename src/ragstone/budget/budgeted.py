@@ -8,14 +8,15 @@ from collections.abc import Callable, Iterator, Sequence
 from ..errors import DeadlineExceeded, InputError, ModelError, PriceUnknown, RagstoneError
 from ..protocols import LLM
 from ..types import Call, Caller, Delta, Message, Usage
-from .ledger import Attempt, Hold, Ledger
+from .ledger import NOBODY, Attempt, Hold, Ledger
 from .prices import FREE, Price
 from .tokens import estimate, prompt_bound, size_of
 
 
 class Budgeted:
-    """`llm`, paid from `ledger`. `price` is asked for each call; None: nobody knows it. Calls without a caller are
-    `caller`'s. `count` gives the exact tokens of a prompt where that can be known; default: an upper bound.
+    """`llm`, paid from `ledger` (None: there is nowhere to count, and no limit). `price` is asked for each call; None:
+    nobody knows it. Calls without a caller are `caller`'s. `count` gives the exact tokens of a prompt where that can
+    be known; default: an upper bound.
 
     Reserved is the price of the whole prompt and of `max_tokens`, or BudgetExceeded tells which budget is short.
     Charged is what the provider reports. Where it reports nothing (a stream that was cut or closed, a deadline, usage
@@ -26,12 +27,12 @@ class Budgeted:
     def __init__(
         self,
         llm: LLM,
-        ledger: Callable[[], Ledger],
+        ledger: Callable[[], Ledger | None],
         *,
         provider: str,
-        price: Callable[[], Price | None] = lambda: FREE,
+        price: Callable[[], Price | None],
         model: str = "",
-        caller: Caller = Caller(),
+        caller: Caller = NOBODY,
         count: Callable[[Sequence[Message], Call], int] = prompt_bound,
     ) -> None:
         self._llm = llm
@@ -59,7 +60,11 @@ class Budgeted:
         raises."""
         if call.deadline is not None and time.monotonic() >= call.deadline:
             raise DeadlineExceeded("The deadline had passed before the model was asked.", "Allow more time.")
-        ledger, attempt = self._ledger(), self._attempt(messages, call)
+        ledger = self._ledger()
+        if ledger is None:
+            yield from self._llm.stream(messages, call)
+            return
+        attempt = self._attempt(ledger, messages, call)
         free = attempt.price.free
         hold = None if free else ledger.reserve(attempt)
         seen = _Seen(ledger, attempt, hold)
@@ -77,12 +82,12 @@ class Budgeted:
         finally:
             seen.end(Usage(estimate(attempt.prompt_bound), estimate(seen.bytes), estimated=True), certain=False)
 
-    def _attempt(self, messages: Sequence[Message], call: Call) -> Attempt:
+    def _attempt(self, ledger: Ledger, messages: Sequence[Message], call: Call) -> Attempt:
         model = self._model or self._llm.name
-        caller = call.caller if call.caller != Caller() else self._caller
+        caller = call.caller if call.caller != NOBODY else self._caller
         price = self._price()
         if price is None:
-            if self._ledger().limited(caller):
+            if ledger.limited(caller):
                 raise PriceUnknown(
                     f"Nobody knows what {self._provider}/{model} costs, and a budget limits this call.",
                     f'Write its price into the settings, [budget.prices] "{self._provider}/{model}" = '

@@ -125,7 +125,7 @@ class Book:
         version = connection.pragma("data_version")
         if version != known.version or len(known.balances) > MOST_KNOWN:
             known.forget()
-            known.changed, known.day = connection.execute("SELECT changed, day FROM state").get
+            ((known.changed, known.day),) = self.rows("SELECT changed, day FROM state")
             known.version = version
 
     @property
@@ -137,15 +137,19 @@ class Book:
     def day(self) -> str:
         return self._known.day
 
+    def rows(self, sql: str, *values: Any) -> list[Any]:
+        """Of a SELECT; what this transaction changed in balances, holds and usage is not in it yet."""
+        return self.connection.execute(sql, values).fetchall()
+
     def balance(self, scope: str, name: str, period: str) -> Balance:
         """To be changed by the caller."""
         key = (scope, name, period)
         self._touched.add(key)
         if (found := self._known.balances.get(key)) is None:
-            row = self.connection.execute(
-                "SELECT spent, held, lost, ahead FROM balances WHERE scope = ? AND name = ? AND period = ?", key
-            ).get
-            found = self._known.balances[key] = Balance(*row) if row else Balance()
+            rows = self.rows(
+                "SELECT spent, held, lost, ahead FROM balances WHERE scope = ? AND name = ? AND period = ?", *key
+            )
+            found = self._known.balances[key] = Balance(*rows[0]) if rows else Balance()
         return found
 
     def secure(self, balance: Balance, limit: int, step: int) -> None:
@@ -265,14 +269,10 @@ class LedgerFile:
                     if synced:
                         connection.pragma("synchronous", "NORMAL")
 
-    def read(self, sql: str, *values: Any) -> list[Any]:
-        with mapped(self._folder):
-            return self._connection.execute(sql, values).fetchall()
-
     def rest(self) -> None:
         """Takes back what budgets may run ahead, durably: a restart of the machine then counts nothing as lost."""
         with mapped(self._folder), self._gated():
-            if not self.read("SELECT 1 FROM balances WHERE ahead > spent + held + lost LIMIT 1"):
+            if self._connection.execute("SELECT 1 FROM balances WHERE ahead > spent + held + lost LIMIT 1").get is None:
                 return
             self._connection.pragma("synchronous", "FULL")
             self._known.forget()

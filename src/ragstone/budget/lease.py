@@ -49,7 +49,7 @@ class Lease:
             os.ftruncate(self._file, SLOTS)  # a hole: takes no room before it is written
             fcntl.flock(self._file, fcntl.LOCK_EX)
             self._sent = mmap.mmap(self._file, SLOTS)
-            os.rename(hidden, self._path)  # only now can others find it, and it is locked
+            hidden.rename(self._path)  # only now can others find it, and it is locked
         except BaseException:
             os.close(self._file)
             raise
@@ -81,7 +81,8 @@ class Lease:
         """Raises StoreError where somebody removed the file: then others take this process for ended."""
         if not self._path.exists():
             raise StoreError(
-                f"{self._path} was removed while its process was running.", "Start this process again; leave that folder."
+                f"{self._path} was removed while its process was running.",
+                "Start this process again; leave that folder.",
             )
 
     def close(self) -> None:

@@ -24,6 +24,8 @@ from .limits import EACH, PERIODS, Budget, accounts, current_day, key_of, limit_
 from .money import shown
 from .prices import Price
 
+NOBODY: Final = Caller()
+
 T = TypeVar("T")
 
 MOST_TOGETHER: Final = 500
@@ -42,7 +44,7 @@ class Attempt:
     price: Price
     prompt_bound: int
     completion_bound: int
-    caller: Caller = Caller()
+    caller: Caller = NOBODY
     purpose: Purpose = "chat"
 
 
@@ -162,7 +164,8 @@ class Ledger:
 
     def limited(self, caller: Caller) -> bool:
         """Whether any budget limits this caller's calls."""
-        return self._do(lambda book: any(self._limit(s, n, p) is not None for s, n in accounts(caller) for p in PERIODS))
+        self._do(lambda _: None)  # the limits as they are now
+        return any(self._limit(s, n, p) is not None for s, n in accounts(caller) for p in PERIODS)
 
     def _reserve(self, book: Book, attempt: Attempt, slot: int) -> Hold:
         day = self._today(book)
@@ -270,15 +273,15 @@ class Ledger:
             sweep(self._folder / FOLDER, needed)
 
     def _settle_ended(self, book: Book) -> bool:
-        """Whether there was anything to settle. Files of processes are removed by `reconcile` only, after the commit."""
-        owners = [row[0] for row in book.connection.execute("SELECT DISTINCT owner FROM holds").fetchall()]
+        """Whether there was anything to settle. Leases are removed by `reconcile` only, after the commit."""
+        owners = [row[0] for row in book.rows("SELECT DISTINCT owner FROM holds")]
         settled = False
         for owner in owners:
             if owner == self._lease.name or (slots := ended(self._folder / FOLDER, owner)) is None:
                 continue
             settled = True
             columns = "slot, bound, day, person, team, key, provider, model, purpose"
-            rows = book.connection.execute(f"SELECT {columns} FROM holds WHERE owner = ?", (owner,)).fetchall()  # noqa: S608
+            rows = book.rows(f"SELECT {columns} FROM holds WHERE owner = ?", owner)  # noqa: S608
             for slot, bound, day, person, team, key, provider, model, purpose in rows:
                 attempt = Attempt(provider, model, _NO_PRICE, 0, 0, Caller(key, person, team), purpose)
                 sent = slot >= len(slots) or slots[slot] != 0
@@ -313,10 +316,10 @@ class Ledger:
         """Limits and factors, where they changed since they were read."""
         if book.changed == self._read_at:
             return
-        rows = book.connection.execute("SELECT budget, amount FROM limits").fetchall()
+        rows = book.rows("SELECT budget, amount FROM limits")
         self._set = {parse(text): amount for text, amount in rows}
         self._limits = {**self._settings, **self._set}
-        rows = book.connection.execute("SELECT provider, model, prompt, completion FROM factors").fetchall()
+        rows = book.rows("SELECT provider, model, prompt, completion FROM factors")
         self._factors = {(provider, model): (p, c) for provider, model, p, c in rows}
         self._read_at = book.changed
 
@@ -331,9 +334,9 @@ class Ledger:
 
         def work(book: Book) -> list[Standing]:
             day = self._today(book)
-            rows = book.connection.execute(
-                "SELECT scope, name, period, spent, held, lost FROM balances WHERE period IN (?, ?)", (day, day[:7])
-            ).fetchall()
+            rows = book.rows(
+                "SELECT scope, name, period, spent, held, lost FROM balances WHERE period IN (?, ?)", day, day[:7]
+            )
             found = {(scope, name, key): amounts for scope, name, key, *amounts in rows}
             for budget in self._limits:
                 if budget.name != EACH:
@@ -353,7 +356,7 @@ class Ledger:
 
     def rows(self, sql: str, *values: Any) -> list[Any]:
         """Of a SELECT."""
-        return self._do(lambda book: book.connection.execute(sql, values).fetchall())
+        return self._do(lambda book: book.rows(sql, *values))
 
     # ------------------------------------------------------------------ together
     def _do(self, work: Callable[[Book], T]) -> T:

@@ -40,7 +40,7 @@ def parse(text: str) -> Budget:
     """Raises InputError."""
     words = text.split()
     if words and words[-1] in PERIODS:
-        period = cast(Period, words[-1])
+        period = words[-1]
         if len(words) == 1 or words[:-1] == ["all"]:
             return Budget("all", "", period)
         if len(words) > 2 and words[0] in ("team", "person", "key"):

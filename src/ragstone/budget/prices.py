@@ -101,12 +101,14 @@ class PriceBook:
         self._known: dict[tuple[str, str, str], tuple[float, Price | None]] = {}
         self._lock = threading.Lock()
 
+    def own(self, provider: str, model: str) -> Price | None:
+        return self._own.get(f"{provider}/{model}") or self._own.get(model)
+
     def price(self, provider: str, model: str, url: str = "") -> Price | None:
-        """None where it is not known. `provider` is a name of the settings; `url`, its address, tells which provider
-        of the package that is; without one, `provider` is taken for the package's own name."""
-        for name in (f"{provider}/{model}", model):
-            if name in self._own:
-                return self._own[name]
+        """None where it is not known. `url` is the address of the provider; without one, `provider` is taken for the
+        name that the package has for it."""
+        if (own := self.own(provider, model)) is not None:
+            return own
         key = (provider, model, url)
         now = time.time()
         with self._lock:
@@ -145,7 +147,8 @@ def _rates(prices: Sequence[Any]) -> tuple[Rate, ...]:
     sizes = {0} | {t.start for p in prices for kind in kinds for t in getattr(getattr(p, kind), "tiers", ())}
 
     def dearest(kind: str, above: int) -> int:
-        return max((_token(amount) for p in prices if (amount := _amount(getattr(p, kind), above)) is not None), default=0)
+        amounts = (_amount(getattr(p, kind), above) for p in prices)
+        return max((_token(amount) for amount in amounts if amount is not None), default=0)
 
     rates = []
     for above in sorted(sizes):

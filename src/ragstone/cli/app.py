@@ -50,6 +50,7 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, str]]] = {
     "Setup": {
         "config": ("configuration", "Show settings and where each comes from; write a file."),
         "models": ("configuration", "List embedding models."),
+        "budget": ("budgeting", "Show and set what models may cost; show what they did cost."),
         "doctor": ("doctor", "Check this installation and say what to do."),
         "completion": ("configuration", "Print a completion script for a shell."),
     },
