@@ -242,6 +242,10 @@ class LedgerFile:
                 )
                 connection.execute("UPDATE state SET boot = ?", (boot_id(),))
             connection.execute("COMMIT")
+        if version == 0:
+            folder = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            os.fsync(folder)  # the file's name
+            os.close(folder)
         connection.pragma("synchronous", "NORMAL")
 
     def transact(self, work: Callable[[Book], None]) -> None:

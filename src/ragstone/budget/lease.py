@@ -77,6 +77,10 @@ class Lease:
     def give(self, slot: int) -> None:
         self._free.append(slot)
 
+    def slots(self) -> bytes:
+        """What `ended` would give."""
+        return bytes(self._sent)
+
     def require(self) -> None:
         """Raises StoreError where somebody removed the file: then others take this process for ended."""
         if not self._path.exists():
@@ -94,14 +98,14 @@ class Lease:
 
 def ended(folder: Path, name: str) -> bytes | None:
     """What the process of that lease left: one byte for each slot, b"" where nobody knows any more. None: it lives."""
+    if not name.startswith(boot_id()):
+        return b""
     try:
         file = os.open(folder / f"{name}{SUFFIX}", os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return b""
     try:
         fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared: several may ask at once
-        if not name.startswith(boot_id()):
-            return b""
         return os.pread(file, SLOTS, 0)
     except BlockingIOError:
         return None

@@ -11,6 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Generic, TypeVar, cast
@@ -134,6 +135,8 @@ class Ledger:
     # ------------------------------------------------------------------ calls
     def reserve(self, attempt: Attempt) -> Hold:
         """Raises BudgetExceeded where the worst case of the attempt is more than is left of any of its budgets."""
+        if self._closed:
+            raise _closed()
         slot = self._lease.take()
         try:
             return self._do(lambda book: self._reserve(book, attempt, slot))
@@ -274,21 +277,23 @@ class Ledger:
 
     def _settle_ended(self, book: Book) -> bool:
         """Whether there was anything to settle. Leases are removed by `reconcile` only, after the commit."""
-        owners = [row[0] for row in book.rows("SELECT DISTINCT owner FROM holds")]
         settled = False
-        for owner in owners:
-            if owner == self._lease.name or (slots := ended(self._folder / FOLDER, owner)) is None:
-                continue
-            settled = True
-            columns = "slot, bound, day, person, team, key, provider, model, purpose"
-            rows = book.rows(f"SELECT {columns} FROM holds WHERE owner = ?", owner)  # noqa: S608
-            for slot, bound, day, person, team, key, provider, model, purpose in rows:
-                attempt = Attempt(provider, model, _NO_PRICE, 0, 0, Caller(key, person, team), purpose)
-                sent = slot >= len(slots) or slots[slot] != 0
-                self._close_hold(book, Hold(attempt, owner, slot, bound, day), bound if sent else 0)
-                if sent:
-                    self._record(book, day, attempt, Usage(), cost=bound, certain=False)
+        for (owner,) in book.rows("SELECT DISTINCT owner FROM holds"):
+            if owner != self._lease.name and (slots := ended(self._folder / FOLDER, owner)) is not None:
+                self._settle_owner(book, owner, slots)
+                settled = True
         return settled
+
+    def _settle_owner(self, book: Book, owner: str, slots: bytes) -> None:
+        """Charges what may have been sent, gives back the rest."""
+        columns = "slot, bound, day, person, team, key, provider, model, purpose"
+        rows = book.rows(f"SELECT {columns} FROM holds WHERE owner = ?", owner)  # noqa: S608
+        for slot, bound, day, person, team, key, provider, model, purpose in rows:
+            attempt = Attempt(provider, model, _NO_PRICE, 0, 0, Caller(key, person, team), purpose)
+            sent = slot >= len(slots) or slots[slot] != 0
+            self._close_hold(book, Hold(attempt, owner, slot, bound, day), bound if sent else 0)
+            if sent:
+                self._record(book, day, attempt, Usage(), cost=bound, certain=False)
 
     # ------------------------------------------------------------------ limits
     def set_limit(self, budget: Budget, amount: int | None) -> None:
@@ -329,7 +334,8 @@ class Ledger:
 
     # ------------------------------------------------------------------ reading
     def standings(self) -> list[Standing]:
-        """Every budget of today and this month that has a limit or was used."""
+        """Every budget of today and this month that has a limit or was used. One of EACH name is listed as such, and
+        for the names that used it."""
         self.reconcile()
 
         def work(book: Book) -> list[Standing]:
@@ -338,8 +344,8 @@ class Ledger:
                 "SELECT scope, name, period, spent, held, lost FROM balances WHERE period IN (?, ?)", day, day[:7]
             )
             found = {(scope, name, key): amounts for scope, name, key, *amounts in rows}
-            for budget in self._limits:
-                if budget.name != EACH:
+            for budget, amount in self._limits.items():
+                if amount is not None:
                     found.setdefault((budget.scope, budget.name, key_of(day, budget.period)), [0, 0, 0])
             standings = []
             for (scope, name, key), amounts in found.items():
@@ -399,7 +405,7 @@ class Ledger:
 
         try:
             if self._closed:
-                raise StoreError("the ledger was closed.", "Open it again.")
+                raise _closed()
             self._file.transact(work)
             tell(self._alerts, self._on_alert)
         except BaseException as error:  # noqa: BLE001 - handed to everybody who waits for it
@@ -417,12 +423,18 @@ class Ledger:
         """What is still reserved is settled as that of an ended process. Nothing else may use the ledger any more."""
         if self._closed:
             return
-        self._closed = True
-        try:
+        with ExitStack() as stack:
+            stack.callback(self._lease.close)
+            stack.callback(self._file.close)
+            try:
+                self._do(lambda book: self._settle_owner(book, self._lease.name, self._lease.slots()))
+            finally:
+                self._closed = True
             self._file.rest()
-        finally:
-            self._file.close()
-            self._lease.close()
+
+
+def _closed() -> StoreError:
+    return StoreError("the ledger was closed.", "Open it again.")
 
 
 def _wait(wake: threading.Lock) -> BaseException | None:

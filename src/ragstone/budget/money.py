@@ -19,7 +19,7 @@ def pico(dollars: Decimal | float | str) -> int:
         amount = Decimal(str(dollars).strip().removeprefix("$"))
     except InvalidOperation:
         amount = Decimal("nan")
-    if not 0 <= amount <= MOST_DOLLARS:
+    if not amount.is_finite() or not 0 <= amount <= MOST_DOLLARS:
         raise InputError(
             f"{dollars} is not an amount of money.", f"Write US dollars from 0 to {MOST_DOLLARS:,}, such as 12.50."
         )

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from ..errors import InputError
+from ..settings import Settings, at
 from .records import SCHEMA_VERSION, BudgetHistoryRecord, BudgetRecord
 from .session import Session, before, command, commands
 from .terminal import Column, flat
@@ -24,8 +27,8 @@ budget = commands(
     no_args_is_help=True,
     help="Show and set what models may cost; show what they did cost.\n\n"
     "A call is made only while the worst that it could cost is left in every budget that it counts against: "
-    "everybody's, and those of its team, person and key, for the day and for the month (UTC). Models on machines of your own cost "
-    "nothing and are counted.",
+    "everybody's, and those of its team, person and key, for the day and for the month (UTC). Models on machines of "
+    "your own cost nothing and are counted.",
 )
 budget.callback()(before())
 app.add_typer(budget, name="budget")
@@ -40,7 +43,7 @@ By = Literal["day", "month", "model", "provider", "person", "team", "key", "purp
 @command(budget, "show")
 def budget_show(session: Session) -> int:
     """Show every budget of today and this month: limit, spent, reserved, left, and when it renews."""
-    with closing(_open(session)) as ledger:
+    with _read(session) as ledger:
         _show(session, ledger.standings())
     return 0
 
@@ -94,7 +97,7 @@ def budget_history(
     since = (datetime.now(UTC).date() - timedelta(days=days - 1)).isoformat()
     given: dict[Literal["team", "person", "key"], str | None] = {"team": team, "person": person, "key": key}
     only = {column: name for column, name in given.items() if name is not None}
-    with closing(_open(session)) as ledger:
+    with _read(session) as ledger:
         found = history(ledger, by, since, only)
     if session.terminal.as_json:
         record: BudgetHistoryRecord = {
@@ -123,15 +126,32 @@ def budget_history(
     return 0
 
 
-def _open(session: Session) -> Ledger:
+def _open(session: Session, settings: Settings | None = None) -> Ledger:
     from ..assemble import open_spending
     from .logs import configure
 
     configure(session.settings.log.level, session.settings.log.format)
-    return open_spending(session.settings).required()
+    return open_spending(settings or session.settings).required()
+
+
+@contextmanager
+def _read(session: Session) -> Iterator[Ledger]:
+    """The ledger; where there is none yet, an empty one that leaves nothing behind."""
+    from ..budget.file import DATABASE
+
+    if (session.settings.data.folder / DATABASE).exists():
+        with closing(_open(session)) as ledger:
+            yield ledger
+        return
+    with (
+        TemporaryDirectory(prefix="ragstone-budget-") as place,
+        closing(_open(session, at(Path(place), session.settings))) as ledger,
+    ):
+        yield ledger
 
 
 def _show(session: Session, standings: Sequence[Standing]) -> None:
+    from ..budget.limits import EACH
     from ..budget.money import in_dollars, shown
 
     terminal = session.terminal
@@ -175,14 +195,14 @@ def _show(session: Session, standings: Sequence[Standing]) -> None:
     for s in standings:
         used = s.spent + s.held + s.lost
         share = 0.0 if s.limit is None else used / s.limit if s.limit else 1.0
-        bar = "" if s.limit is None else f"{_bar(share)} {share:4.0%}"
+        bar = "" if s.limit is None or s.budget.name == EACH else f"{_bar(share)} {share:4.0%}"
         rows.append(
             (
                 str(s.budget),
                 "none" if s.limit is None else shown(s.limit),
-                shown(s.spent + s.lost),
-                shown(s.held),
-                "" if s.left is None else shown(s.left),
+                shown(s.spent + s.lost) if s.budget.name != EACH else "each",
+                shown(s.held) if s.budget.name != EACH else "",
+                "" if s.left is None or s.budget.name == EACH else shown(s.left),
                 *([bar] if terminal.out_is_terminal else []),
                 datetime.fromtimestamp(s.renews, UTC).strftime("%Y-%m-%d"),
                 s.source,
@@ -203,7 +223,7 @@ def _chart(session: Session, by: str, found: Sequence[Spent]) -> None:
     most = max(sizes) or 1
     columns = [
         Column(by.capitalize(), wrap=True),
-        *([Column("Cost" if costs else "Calls")] if terminal.out_is_terminal else []),
+        *([Column("")] if terminal.out_is_terminal else []),
         Column("Cost", "right"),
         Column("Uncertain", "right", optional=True),
         Column("Calls", "right"),
@@ -211,8 +231,6 @@ def _chart(session: Session, by: str, found: Sequence[Spent]) -> None:
         Column("Prompt tokens", "right", optional=True),
         Column("Answer tokens", "right", optional=True),
     ]
-    if terminal.out_is_terminal:
-        columns[1] = Column("")
     rows = [
         (
             flat(g.group) or "–",

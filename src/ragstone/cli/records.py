@@ -442,7 +442,7 @@ class StressRecord(TypedDict):
 class StandingRecord(TypedDict):
     budget: Annotated[str, "as in settings and in `budget set`: `month`, `team sales day`"]
     scope: Annotated[str, "all, team, person or key"]
-    name: Annotated[str, "of the team, person or key; empty for all"]
+    name: Annotated[str, "of the team, person or key; `*`: each that has none of its own; empty for all"]
     period: Annotated[str, "day or month"]
     of: Annotated[str, "the day or month that runs, in UTC: 2026-11-21 or 2026-11"]
     limit: Annotated[float | None, "US dollars; null: it only counts"]
