@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from command_line import CommandLine
+from command_line import CommandLine, Outcome
+from model_servers import OpenAIHandler, Script, serving
 from paying import Clock, attempt
 from ragstone.budget.ledger import Ledger
 from ragstone.budget.limits import day_of
@@ -101,3 +102,23 @@ def test_charts_on_a_terminal(
     large, small = shown["history"].splitlines()[2:4]
     assert block * 24 in large
     assert block * 8 + dot * 16 in small
+
+
+def test_questions_are_paid(ragstone: CommandLine, documents: Path) -> None:
+    assert ragstone("add", str(documents)).code == 0
+    with serving(OpenAIHandler, Script()) as url:
+
+        def ask(*settings: str) -> Outcome:
+            chosen = ("answer.model=openai:small", f"answer.base_url={url}/v1", "budget.person=anna", *settings)
+            return ragstone("ask", "Wie oft wird der Luftfilter gewechselt?", "--json", *(f"--set={s}" for s in chosen))
+
+        assert ask().code == 0
+        prices = 'budget.prices={"openai/small" = [1, 10]}'
+        refused = ask(prices, 'budget.limits={"person anna day" = 0.0001}', "answer.max_tokens=100")
+        assert (refused.code, refused.error["code"]) == (8, "BudgetExceeded")
+        assert "person anna day" in refused.error["message"]
+        paid = ask(prices, 'budget.limits={"person anna day" = 1}', "answer.max_tokens=100")
+        assert paid.code == 0
+    (group,) = ragstone("budget", "history", "--by", "person", "--json").json["groups"]
+    assert (group["group"], group["calls"], group["refused"]) == ("anna", 2, 1)
+    assert group["cost"] == pytest.approx((7 * 1 + 6 * 10) / 1e6)
