@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 
 from ragstone.budget.ledger import Attempt
 from ragstone.budget.prices import flat
@@ -15,9 +16,13 @@ CENT = 10**10
 ASK = [Message("user", "Wie hoch?")]
 
 
-def attempt(amount: int, caller: Caller = Caller(), model: str = "m") -> Attempt:
+NOBODY = Caller()
+REPORTED = Usage(10, 5)
+
+
+def attempt(amount: int, caller: Caller = NOBODY, model: str = "m") -> Attempt:
     """One that can cost `amount` pico-dollars: as many tokens of one each."""
-    return Attempt("p", model, flat("0.000001", 0), amount, 0, caller)  # type: ignore[arg-type]
+    return Attempt("p", model, flat(Decimal("0.000001"), 0), amount, 0, caller)
 
 
 @dataclass
@@ -32,7 +37,7 @@ class Clock:
 class Biller:
     """Gives `words`, then `usage`; raises `error` before the word number `fails`."""
 
-    usage: Usage | None = Usage(10, 5)
+    usage: Usage | None = REPORTED
     words: tuple[str, ...] = ("Sehr", " hoch")
     error: Exception | None = None
     fails: int = 0

@@ -52,7 +52,8 @@ def month(ledger: Ledger) -> Standing:
 
 def recorded(ledger: Ledger) -> dict[str, int]:
     columns = "calls", "refused", "prompt", "cached", "completion", "cost", "uncertain"
-    row = ledger.rows(f"SELECT {', '.join(f'ifnull(sum({c}), 0)' for c in columns)} FROM usage")[0]
+    sums = ", ".join(f"ifnull(sum({column}), 0)" for column in columns)
+    row = ledger.rows(f"SELECT {sums} FROM usage")[0]  # noqa: S608
     return dict(zip(columns, row, strict=True))
 
 

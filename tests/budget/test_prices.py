@@ -71,7 +71,7 @@ def test_own_prices_go_first() -> None:
     assert book.price("any", "house") == FREE
     assert book.price("any", "x") == flat(1, 2, 0.5)
     for wrong in ((1.0,), (1.0, 2.0, 3.0, 4.0), (-1.0, 2.0), ()):
-        with pytest.raises(SettingsError, match="budget.prices"):
+        with pytest.raises(SettingsError, match=r"budget\.prices"):
             parse_prices({"m": wrong})
 
 

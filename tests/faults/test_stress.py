@@ -42,7 +42,7 @@ SOURCES = Path(__file__).resolve().parents[2] / "src/ragstone"
         (flips, 40, "damage noticed and index made again", 30),
         (multi, 1, "documents acknowledged", 1),
         (churn, 12, "documents acknowledged", 1),
-        (budget, 60, "kills", 1),
+        (budget, 60, "calls cut by a kill", 20),
     ],
     ids=lambda value: value.__name__ if callable(value) else str(value),
 )

@@ -41,10 +41,14 @@ By = Literal["day", "month", "model", "provider", "person", "team", "key", "purp
 
 
 @command(budget, "show")
-def budget_show(session: Session) -> int:
-    """Show every budget of today and this month: limit, spent, reserved, left, and when it renews."""
+def budget_show(
+    session: Session,
+    every: Annotated[bool, typer.Option("--all", help="Also those of names that nothing limits.")] = False,
+) -> int:
+    """Show the budgets of today and this month: limit, spent, reserved, left, and when each renews."""
     with _read(session) as ledger:
-        _show(session, ledger.standings())
+        standings = ledger.standings()
+    _show(session, [s for s in standings if every or s.limit is not None or s.budget.scope == "all"])
     return 0
 
 
@@ -67,8 +71,8 @@ def budget_set(
     from ..budget.limits import parse
     from ..budget.money import pico
 
-    *named, amount = words
-    wanted = parse(" ".join(named)) if named else None
+    *name, amount = words
+    wanted = parse(" ".join(name)) if name else None
     if wanted is None:
         raise InputError("a budget or its amount is missing.", "Write for example: ragstone budget set month 20")
     limit = None if amount in ("none", "default") else pico(amount)
@@ -77,7 +81,9 @@ def budget_set(
             ledger.unset_limit(wanted)
         else:
             ledger.set_limit(wanted, limit)
-        _show(session, ledger.standings())
+        standings = ledger.standings()
+    named = (wanted.scope, wanted.name)
+    _show(session, [s for s in standings if s.limit is not None or (s.budget.scope, s.budget.name) == named])
     return 0
 
 

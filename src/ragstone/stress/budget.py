@@ -37,8 +37,8 @@ from .report import Report, Run
 CALLS: Final = 200
 PROCESSES: Final = 3
 SHARE: Final = 0.37
-KILLED: Final = 0.05
-"""Of the rounds: one process is killed somewhere in the middle of it."""
+KILLED: Final = 10
+"""In each round of so many one process is killed somewhere in the middle."""
 MONTH: Final = Budget("all", "", "month")
 NOON: Final = 1_790_000_000.0
 """The moment at which everything happens, so that no budget renews meanwhile."""
@@ -72,10 +72,10 @@ def budget(run: Run, *, processes: int = PROCESSES, calls: int = CALLS) -> Repor
 
         def cycle(number: int, report: Report) -> None:
             chance = random.Random(f"{run.seed} {number}")
-            victim = chance.randrange(processes) if chance.random() < KILLED else -1
+            victim = chance.randrange(processes) if number % KILLED == KILLED // 2 else -1
             before, _ = _used(ledger)
             for slot, payer in enumerate(payers):
-                die = chance.randint(1, threads[slot] * 6) if slot == victim else 0
+                die = chance.randint(1, threads[slot] * 4) if slot == victim else 0
                 payer.start(Order(number, threads[slot], die))
             problems = [problem for payer in payers for problem in payer.wait(report)]
             problems += _judge(ledger, truth, limit, before, seen)
