@@ -268,6 +268,16 @@ def test_an_ended_process_is_charged_what_it_may_have_sent(opened: Opener, tmp_p
     assert len(list((tmp_path / "budget").glob("*.lease"))) == 1
 
 
+def test_an_ended_process_is_settled_once_by_calls_that_arrive_together(opened: Opener, tmp_path: Path) -> None:
+    process = started(tmp_path)
+    ledger = opened({"month": 1_000})
+    process.kill()
+    process.wait()
+    assert ledger._do(lambda book: [ledger._settle_ended(book), ledger._settle_ended(book)]) == [True, False]
+    assert (standing(ledger).spent, standing(ledger).held) == (300, 0)
+    assert check(ledger) == []
+
+
 def test_a_stopped_process_keeps_what_it_reserved(opened: Opener, tmp_path: Path) -> None:
     process = started(tmp_path)
     ledger = opened({"month": 1_000})

@@ -120,7 +120,7 @@ class Book:
         self._synced = synced
         self._touched: set[tuple[str, str, str]] = set()
         self._holds: list[tuple[object, ...]] = []
-        self._ended: list[tuple[str, int]] = []
+        self._ended: set[tuple[str, int]] = set()
         self._usage: dict[UsageKey, list[int]] = {}
         version = connection.pragma("data_version")
         if version != known.version or len(known.balances) > MOST_KNOWN:
@@ -165,7 +165,14 @@ class Book:
         self._holds.append(columns)
 
     def end_hold(self, owner: str, slot: int) -> None:
-        self._ended.append((owner, slot))
+        self._ended.add((owner, slot))
+
+    def holds_of(self, owner: str) -> list[tuple[Any, ...]]:
+        """Slot, bound, day, person, team, key, provider, model, purpose of what was reserved before this transaction
+        and has not ended in it."""
+        columns = "slot, bound, day, person, team, key, provider, model, purpose"
+        rows = self.rows(f"SELECT {columns} FROM holds WHERE owner = ?", owner)  # noqa: S608
+        return [row for row in rows if (owner, row[0]) not in self._ended]
 
     def record(self, key: UsageKey, *amounts: int) -> None:
         """Calls, refused, prompt, cached, completion, cost, uncertain: added to what is there."""

@@ -7,16 +7,14 @@ ledger is opened: those that may have been sent are charged at their bound, the 
 
 from __future__ import annotations
 
-import threading
 import time
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final, Generic, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
-from ..errors import BudgetExceeded, StoreError
+from ..errors import BudgetExceeded, RagstoneError, StoreError
 from ..types import Caller, Purpose, Usage
 from .alerts import Alert, tell
 from .file import FOLDER, Book, LedgerFile, mapped
@@ -24,12 +22,12 @@ from .lease import Lease, ended, sweep
 from .limits import EACH, PERIODS, Budget, accounts, current_day, key_of, limit_of, parse, renews
 from .money import shown
 from .prices import Price
+from .together import Request, Together
 
 NOBODY: Final = Caller()
 
 T = TypeVar("T")
 
-MOST_TOGETHER: Final = 500
 AHEAD_SHARE: Final = 100
 AHEAD_CALLS: Final = 32
 """A budget may run ahead of what is synced by a hundredth of its limit, or by 32 calls where that is more: a power
@@ -82,20 +80,6 @@ class Standing:
         return renews(self.key)
 
 
-class _Request(Generic[T]):
-    """`wake` is let go when the request is done, or when its thread is to do the work of all who wait."""
-
-    __slots__ = ("done", "error", "result", "wake", "work")
-
-    def __init__(self, work: Callable[[Book], T]) -> None:
-        self.work = work
-        self.result: T | None = None
-        self.error: BaseException | None = None
-        self.done = False
-        self.wake = threading.Lock()
-        self.wake.acquire()
-
-
 class Ledger:
     """DATA/budget.db. `limits` are those of the settings, in pico-dollars; what `set_limit` wrote goes before them.
     `alerts` are percents. `now` gives POSIX seconds. Raises StoreError and its kinds."""
@@ -114,9 +98,7 @@ class Ledger:
         self._on_alert = on_alert
         self._now = now
         self._folder = folder
-        self._lock = threading.Lock()
-        self._led = False
-        self._waiting: deque[_Request[Any]] = deque()
+        self._together: Together[Book] = Together(self._commit)
         self._alerts: list[Alert] = []
         self._read_at = -1
         self._limits: dict[Budget, int | None] = {}
@@ -140,7 +122,7 @@ class Ledger:
         slot = self._lease.take()
         try:
             return self._do(lambda book: self._reserve(book, attempt, slot))
-        except BaseException:
+        except RagstoneError:  # after an interrupt nobody knows whether it is reserved; then the slot stays taken
             self._lease.give(slot)
             raise
 
@@ -280,20 +262,19 @@ class Ledger:
         settled = False
         for (owner,) in book.rows("SELECT DISTINCT owner FROM holds"):
             if owner != self._lease.name and (slots := ended(self._folder / FOLDER, owner)) is not None:
-                self._settle_owner(book, owner, slots)
-                settled = True
+                settled = self._settle_owner(book, owner, slots) or settled
         return settled
 
-    def _settle_owner(self, book: Book, owner: str, slots: bytes) -> None:
-        """Charges what may have been sent, gives back the rest."""
-        columns = "slot, bound, day, person, team, key, provider, model, purpose"
-        rows = book.rows(f"SELECT {columns} FROM holds WHERE owner = ?", owner)  # noqa: S608
-        for slot, bound, day, person, team, key, provider, model, purpose in rows:
+    def _settle_owner(self, book: Book, owner: str, slots: bytes) -> bool:
+        """Charges what may have been sent, gives back the rest. Whether there was anything."""
+        holds = book.holds_of(owner)
+        for slot, bound, day, person, team, key, provider, model, purpose in holds:
             attempt = Attempt(provider, model, _NO_PRICE, 0, 0, Caller(key, person, team), purpose)
             sent = slot >= len(slots) or slots[slot] != 0
             self._close_hold(book, Hold(attempt, owner, slot, bound, day), bound if sent else 0)
             if sent:
                 self._record(book, day, attempt, Usage(), cost=bound, certain=False)
+        return bool(holds)
 
     # ------------------------------------------------------------------ limits
     def set_limit(self, budget: Budget, amount: int | None) -> None:
@@ -366,38 +347,19 @@ class Ledger:
 
     # ------------------------------------------------------------------ together
     def _do(self, work: Callable[[Book], T]) -> T:
-        request = _Request(work)
-        with self._lock:
-            self._waiting.append(request)
-            leads = not self._led
-            self._led = True
-        interrupt = None if leads else _wait(request.wake)
-        if not request.done:
-            self._commit()
-            with self._lock:
-                self._led = bool(self._waiting)
-                if self._led:
-                    self._waiting[0].wake.release()
-        if interrupt is not None:
-            raise interrupt
-        if request.error is not None:
-            raise request.error
-        return cast(T, request.result)
+        return self._together.do(work)
 
-    def _commit(self) -> None:
-        """Does in one transaction what waits: the request of this thread is the first of it."""
-        with self._lock:
-            group = [self._waiting.popleft() for _ in range(min(len(self._waiting), MOST_TOGETHER))]
+    def _commit(self, group: Sequence[Request[Book, Any]]) -> None:
+        """Does the work of a group in one transaction."""
 
         def work(book: Book) -> None:
             self._lease.require()
             self._alerts.clear()
             self._read(book)
             for request in group:
-                request.result = request.error = None
                 changed = book.changed
                 try:
-                    request.result = request.work(book)
+                    request.run(book)
                 except BudgetExceeded as error:
                     request.error = error
                 if book.changed != changed:
@@ -408,16 +370,11 @@ class Ledger:
                 raise _closed()
             self._file.transact(work)
             tell(self._alerts, self._on_alert)
-        except BaseException as error:  # noqa: BLE001 - handed to everybody who waits for it
+        except BaseException:
             self._read_at = -1
-            for request in group:
-                request.error = error
+            raise
         finally:
             self._alerts.clear()
-            for request in group:
-                request.done = True
-            for request in group[1:]:
-                request.wake.release()
 
     def close(self) -> None:
         """What is still reserved is settled as that of an ended process. Nothing else may use the ledger any more."""
@@ -435,17 +392,6 @@ class Ledger:
 
 def _closed() -> StoreError:
     return StoreError("the ledger was closed.", "Open it again.")
-
-
-def _wait(wake: threading.Lock) -> BaseException | None:
-    """An interrupt is told afterwards: whoever waits may be the one who has to do the work of the others."""
-    interrupt: BaseException | None = None
-    while True:
-        try:
-            wake.acquire()
-            return interrupt
-        except BaseException as error:  # noqa: BLE001 - an interrupt, which the caller raises
-            interrupt = error
 
 
 _NO_PRICE: Final = Price((), ())

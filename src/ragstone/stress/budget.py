@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, suppress
@@ -113,22 +114,29 @@ class _Seen:
     false: int = 0
     cut: int = 0
     bounds: dict[str, int] = field(default_factory=dict)
-    outcomes: dict[str, str] = field(default_factory=dict)
+    billed: Counter[str] = field(default_factory=Counter)
+    """What each call cost in truth."""
+    outcomes: dict[str, tuple[str, int]] = field(default_factory=dict)
+    """What became of each call that ended, and what the ledger has to charge for it."""
 
 
 def _judge(ledger: Ledger, truth: _Truth, limit: int, before: int, seen: _Seen) -> list[str]:
-    """Nothing is reserved any more once the ended processes are settled; what the ledger says is at least the truth;
-    and no call was refused although all that was accepted in this round, at its worst, left room for it."""
-    seen.bounds, seen.outcomes = {}, {}
+    """Nothing is reserved any more once the ended processes are settled; each call is charged what it has to be, and
+    one that a kill cut between what the provider billed and its bound; and no call was refused although all that was
+    accepted in this round, at its worst, left room for it."""
+    seen.bounds, seen.billed, seen.outcomes = {}, Counter(), {}
     truth.read(seen)
-    outcomes = list(seen.outcomes.values())
+    outcomes = [outcome for outcome, _ in seen.outcomes.values()]
     seen.answered, seen.failed = outcomes.count("answered"), outcomes.count("failed")
-    refused = [call for call, outcome in seen.outcomes.items() if outcome == "refused"]
-    seen.refused, seen.cut = len(refused), len(seen.bounds) - len(outcomes)
-    accepted = sum(bound for call, bound in seen.bounds.items() if seen.outcomes.get(call) != "refused")
+    refused = [call for call, (outcome, _) in seen.outcomes.items() if outcome == "refused"]
+    cut = seen.bounds.keys() - seen.outcomes.keys()
+    seen.refused, seen.cut = len(refused), len(cut)
+    accepted = sum(seen.bounds[call] for call in seen.bounds.keys() - set(refused))
+    ended = sum(charge for _, charge in seen.outcomes.values())
+    least, most = ended + sum(seen.billed[call] for call in cut), ended + sum(seen.bounds[call] for call in cut)
     seen.false = sum(before + accepted + seen.bounds[call] <= limit for call in refused)
     ledger.reconcile()
-    spent, uncertain = _used(ledger)
+    spent, _ = _used(ledger)
     standing = next(s for s in ledger.standings() if s.budget == MONTH)
     problems = []
     if seen.false:
@@ -139,8 +147,8 @@ def _judge(ledger: Ledger, truth: _Truth, limit: int, before: int, seen: _Seen) 
         problems.append(f"{truth.spent - limit} pico-dollars too much were spent")
     if spent > limit:
         problems.append(f"the ledger has {spent - limit} pico-dollars more than the limit")
-    if not spent - uncertain <= truth.spent <= spent:
-        problems.append(f"the ledger says {spent}, of which {uncertain} are uncertain, the truth is {truth.spent}")
+    if not least <= spent - before <= most:
+        problems.append(f"{spent - before} pico-dollars were charged, it had to be {least} to {most}")
     return problems
 
 
@@ -197,8 +205,9 @@ class _Truth:
                     seen.bounds[call] = int(amount)
                 elif what == "spends":
                     self.spent += int(amount)
+                    seen.billed[call] += int(amount)
                 else:
-                    seen.outcomes[call] = what
+                    seen.outcomes[call] = (what, int(amount))
 
 
 class _Payer:
@@ -327,16 +336,19 @@ def _call(llm: Budgeted, note: _Note, name: str) -> str:
     caller = Caller(f"key-{chance.randrange(4)}", f"person-{chance.randrange(20)}", f"team-{chance.randrange(3)}")
     messages = [Message("user", chance.choice(PROMPTS))]
     call = Call(MOST_TOKENS, caller=caller, conversation=name)
-    note(name, "tries", PRICE.bound(prompt_bound(messages, call), call.max_tokens))
-    outcome = "answered"
+    bound = PRICE.bound(prompt_bound(messages, call), call.max_tokens)
+    note(name, "tries", bound)
+    outcome, charge = "answered", 0
     try:
-        for _ in llm.stream(messages, call):
+        for delta in llm.stream(messages, call):
             note.step()
+            if delta.usage is not None:
+                charge = bound if delta.usage.estimated else PRICE.cost(delta.usage)
     except BudgetExceeded:
         outcome = "refused"
-    except ModelUnavailable:
-        outcome = "failed"
+    except ModelUnavailable as error:
+        outcome, charge = "failed", 0 if error.cost_nothing else bound
     except RagstoneError as error:
         return f"{name}: {error.code}: {error}"
-    note(name, outcome, 0)
+    note(name, outcome, charge)
     return ""
