@@ -197,3 +197,21 @@ def test_every_setting_is_used() -> None:
     resolved = {"api_key_env"}  # becomes api_key while loading
     unused = [k for k in KEYS if (name := k.split(".")[1]) not in limits | resolved and f".{name}" not in code]
     assert unused == []
+
+
+def test_tables_of_numbers(tmp_path: Path) -> None:
+    file = toml(
+        tmp_path,
+        '[budget]\nalerts = ["75"]\n[budget.limits]\nmonth = 20\n"team sales day" = 1.5\n'
+        '[budget.prices]\n"openai/x" = [1, 2.5]\nlocal = [0, 0, 0]\n',
+    )
+    budget = load(file, {}).budget
+    assert budget.limits == {"month": 20, "team sales day": 1.5}
+    assert budget.prices == {"openai/x": (1, 2.5), "local": (0, 0, 0)}
+    other = load(file, {"RAGSTONE_BUDGET__LIMITS": "{month = 3}"})
+    assert (other.budget.limits, other.budget.prices) == ({"month": 3}, budget.prices)
+    assert load(file, {"RAGSTONE_BUDGET__LIMITS": ""}).budget.limits is None
+    for wrong in ("limits = 3", 'limits = {month = "3"}', "limits = {month = [3]}", "limits = {month = true}",
+                  'prices = {x = ["1"]}', 'alerts = ["101"]', 'alerts = ["half"]', 'webhook = "ftp://x"'):  # fmt: skip
+        with pytest.raises(SettingsError, match="budget"):
+            load(toml(tmp_path, f"[budget]\n{wrong}\n"), {})

@@ -31,10 +31,11 @@ from ragstone.settings import SECTIONS, expected  # noqa: E402
 GENERATED = "<!-- Written by tools/gen_docs.py; edit the code instead. -->"
 SUBCOMMANDS = {
     "config": ("show", "path", "init"),
+    "budget": ("show", "set", "history"),
     "eval": ("retrieval", "answers"),
     "bench": ("run", "compare"),
     "spaces": ("list", "add", "judge", "switch", "rollback", "prefer", "drop"),
-    "stress": ("crash", "power", "disk", "flip", "multi", "churn"),
+    "stress": ("crash", "power", "disk", "flip", "multi", "churn", "budget"),
 }
 WIDTH = "88"
 

@@ -30,10 +30,11 @@ from .settings import Settings
 from .spaces import Spaces
 from .storage.sqlite import SqliteStore
 from .text.analysis import ANALYSIS_VERSION
-from .types import Recipe
+from .types import Caller, Recipe
 
 if TYPE_CHECKING:
     from .answer.answerer import Answerer
+    from .budget.spending import Spending
     from .embedding.workers import EmbeddingWorker
     from .index.sync import CollectionIndex
     from .ingest.sandbox import Sandbox
@@ -391,6 +392,25 @@ def _llm(settings: Settings, closers: list[Callable[[], None]]) -> LLM | None:
             f"answer.model = {answer.model!r} is not a way to answer.",
             "Write extractive, auto, ollama:NAME, openai:NAME or gguf:PATH.",
         )
-    if found is not None:
-        closers.append(found.close)
-    return found
+    if found is None:
+        return None
+    spending = open_spending(settings)
+    closers += [found.close, spending.close]
+    url = answer.base_url if kind == "openai" else None
+    return spending.budgeted(found, provider=kind, model=name, url=url)
+
+
+def open_spending(settings: Settings) -> Spending:
+    """The ledger of the data folder with the limits and prices of the settings; it opens when first needed. Whoever
+    makes it closes it. Raises SettingsError."""
+    from .budget.spending import Spending
+
+    budget = settings.budget
+    return Spending(
+        settings.data.folder,
+        limits=budget.limits or {},
+        prices=budget.prices or {},
+        alerts=[int(percent) for percent in budget.alerts],
+        webhook=budget.webhook,
+        caller=Caller(person=budget.person, team=budget.team),
+    )

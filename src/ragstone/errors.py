@@ -154,11 +154,14 @@ class StoreBusy(StoreError):
 
 
 class ModelError(RagstoneError):
+    """`cost_nothing`: the provider was not reached or refused the call, so that it is not billed."""
+
     exit_code = 6
+    cost_nothing: bool = False
 
 
 class ModelMissing(ModelError):
-    pass
+    cost_nothing = True
 
 
 class ModelMismatch(ModelError):
@@ -166,7 +169,7 @@ class ModelMismatch(ModelError):
 
 
 class KeyRefused(ModelError):
-    pass
+    cost_nothing = True
 
 
 class ModelUnavailable(ModelError):

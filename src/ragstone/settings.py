@@ -211,6 +211,29 @@ class AnswerSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class BudgetSettings:
+    """What calls of language models may cost. A call is made only while the worst that it could cost is left in every
+    budget that it counts against; models on machines of your own cost nothing and are counted. Days and months are
+    those of UTC. `ragstone budget set` goes before `limits`."""
+
+    limits: Mapping[str, float] | None = _setting(
+        None,
+        'US dollars by budget: `"month"`, `"day"`, `"team NAME month"`, `"person NAME day"`, `"key NAME month"`; the '
+        "name `*` is each that has none of its own.",
+    )
+    prices: Mapping[str, tuple[float, ...]] | None = _setting(
+        None,
+        'US dollars a million tokens by `"PROVIDER/MODEL"` or `"MODEL"`: [prompt, completion] or [prompt, completion, '
+        "cached prompt]. They go before those of the package genai-prices. A model whose price nobody knows is refused "
+        "to whom a budget limits.",
+    )
+    alerts: tuple[str, ...] = _setting(("50", "80", "90"), "Percents of a budget that are told when they are spent.")
+    webhook: str = _setting("", "Address to which each alert is posted as JSON; alerts are in the log either way.")
+    person: str = _setting("", "Who pays for the calls of this installation, where a call does not tell.")
+    team: str = _setting("", "Of which team that person is.")
+
+
+@dataclass(frozen=True, slots=True)
 class LogSettings:
     """The log on stderr. Questions and document text are not logged."""
 
@@ -229,6 +252,7 @@ class Settings:
     search: SearchSettings = SearchSettings()
     cache: CacheSettings = CacheSettings()
     answer: AnswerSettings = AnswerSettings()
+    budget: BudgetSettings = BudgetSettings()
     log: LogSettings = LogSettings()
     origins: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
     file: Path | None = field(default=None, compare=False)
@@ -245,6 +269,7 @@ SECTIONS: Mapping[str, type] = {
     "search": SearchSettings,
     "cache": CacheSettings,
     "answer": AnswerSettings,
+    "budget": BudgetSettings,
     "log": LogSettings,
 }
 
@@ -465,6 +490,8 @@ def _as(kind: Any, raw: object, loose: bool, metadata: Mapping[str, Any]) -> Any
         return _as_int(raw, loose, size=bool(metadata.get("size")))
     if kind is float:
         return _as_float(raw, loose)
+    if get_origin(kind) is Mapping:
+        return _as_table(raw, loose, get_args(kind)[1])
     return _as_texts(raw, loose)
 
 
@@ -509,6 +536,23 @@ def _as_texts(raw: object, loose: bool) -> tuple[str, ...] | None:
     return None
 
 
+def _as_table(raw: object, loose: bool, kind: Any) -> dict[str, Any] | None:
+    """A table of numbers, or of lists of them; from an environment variable written as in TOML."""
+    if loose and isinstance(raw, str):
+        try:
+            raw = tomllib.loads(f"value = {raw}")["value"]
+        except tomllib.TOMLDecodeError:
+            return None
+    if not isinstance(raw, dict):
+        return None
+    lists = {name: value if isinstance(value, list) else [value] for name, value in raw.items()}
+    if any(isinstance(n, bool) or not isinstance(n, int | float) for numbers in lists.values() for n in numbers):
+        return None
+    if kind is float:
+        return None if any(isinstance(value, list) for value in raw.values()) else raw
+    return {name: tuple(numbers) for name, numbers in lists.items()}
+
+
 def expected(key: str) -> str:
     """What "section.key" takes, in words."""
     f, kind = _fields()[key]
@@ -522,6 +566,8 @@ def expected(key: str) -> str:
         int: "a whole number",
         float: "a number",
         Path: "a path",
+        Mapping[str, float]: "a table of numbers",
+        Mapping[str, tuple[float, ...]]: "a table of lists of numbers",
     }.get(kind, "a list of texts")
     if f.metadata.get("size"):
         words = "bytes, or a size such as 50 MiB"
@@ -562,7 +608,12 @@ def _contradictions(settings: Settings) -> None:
             f"answer.model is {a.model!r} ({settings.origin('answer.model')}).",
             "Use extractive, auto, ollama:NAME, openai:NAME or gguf:PATH.",
         )
-    for key in ("embedding.endpoint", "answer.base_url"):
+    for percent in settings.budget.alerts:
+        if not percent.isdecimal() or not 0 < int(percent) <= 100:
+            raise SettingsError(
+                f"budget.alerts has {percent!r} ({settings.origin('budget.alerts')}).", "Write percents from 1 to 100."
+            )
+    for key in ("embedding.endpoint", "answer.base_url", "budget.webhook"):
         section, name = key.split(".")
         address = getattr(getattr(settings, section), name)
         if address and not address.startswith(("http://", "https://")):

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from model_servers import OllamaHandler, OpenAIHandler, Script, serving
+from ragstone.budget.prices import flat
+from ragstone.budget.spending import Spending
 from ragstone.errors import DeadlineExceeded
 from ragstone.llm.llama import LlamaServer
 from ragstone.llm.ollama import OllamaChat
@@ -41,16 +43,20 @@ def running() -> Iterator[LLM]:
     llm.close()
 
 
-@pytest.fixture(params=["openai", "ollama", "llama"])
-def llm(request: pytest.FixtureRequest) -> Iterator[LLM]:
+@pytest.fixture(params=["openai", "ollama", "llama", "budgeted"])
+def llm(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[LLM]:
     if request.param == "llama":
         yield request.getfixturevalue("running")
         return
     with ExitStack() as stack:
         script = Script(words=("Paris", " is", " the", " capital", "."), pause=SLOW)
-        if request.param == "openai":
+        if request.param in ("openai", "budgeted"):
             url = stack.enter_context(serving(OpenAIHandler, script))
             opened: LLM = OpenAIChat(f"{url}/v1", "small", context=2048)
+            if request.param == "budgeted":
+                spending = Spending(tmp_path, limits={"month": 1}, prices={})
+                stack.callback(spending.close)
+                opened = spending.budgeted(opened, provider="openai", price=flat(1, 10))
         else:
             url = stack.enter_context(serving(OllamaHandler, script))
             opened = OllamaChat(url, "small")

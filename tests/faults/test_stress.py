@@ -15,6 +15,7 @@ from command_line import CommandLine
 from ragstone.cli.records import StressRecord
 from ragstone.faults import POINTS, reach, watch
 from ragstone.storage import writer
+from ragstone.stress.budget import budget
 from ragstone.stress.checker import check
 from ragstone.stress.churn import churn
 from ragstone.stress.crash import crash
@@ -41,6 +42,7 @@ SOURCES = Path(__file__).resolve().parents[2] / "src/ragstone"
         (flips, 40, "damage noticed and index made again", 30),
         (multi, 1, "documents acknowledged", 1),
         (churn, 12, "documents acknowledged", 1),
+        (budget, 60, "calls cut by a kill", 20),
     ],
     ids=lambda value: value.__name__ if callable(value) else str(value),
 )

@@ -51,6 +51,7 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "config": ("configuration", "Show settings and where each comes from; write a file."),
         "models": ("configuration", "List embedding models."),
         "spaces": ("spaces", "Change the embedding model without a stop: build, compare, switch, go back."),
+        "budget": ("budgeting", "Show and set what models may cost; show what they did cost."),
         "doctor": ("doctor", "Check this installation and say what to do."),
         "completion": ("configuration", "Print a completion script for a shell."),
     },

@@ -125,6 +125,18 @@ def stress_churn(session: Session, cycles: Cycles = 100, seed: Seed = 1, keep: K
     return _run(session, churn, cycles, seed, keep, None)
 
 
+@command(stress, "budget")
+def stress_budget(session: Session, cycles: Cycles = 1_000, seed: Seed = 1, keep: Keep = None) -> int:
+    """Let 200 calls at once from 3 processes use up one budget, and kill some.
+
+    It can pay for 37 % of all calls. After each round, which is a cycle, what the calls cost in truth is compared with
+    the ledger, and each refusal with what was left.
+    """
+    from ..stress.budget import budget
+
+    return _run(session, budget, cycles, seed, keep, None)
+
+
 def _run(
     session: Session, test: Callable[[Run], Report], cycles: int, seed: int, keep: Path | None, only: int | None
 ) -> int:
@@ -181,7 +193,7 @@ def _tell(session: Session, report: Report, kept: Path | None) -> None:
     rows = [
         ("cycles", f"{report.cycles:,}"),
         ("time", duration(report.seconds)),
-        *((name, f"{value:,.0f}") for name, value in report.figures.items()),
+        *((name, f"{value:,.4g}" if value % 1 else f"{value:,.0f}") for name, value in report.figures.items()),
         ("failures", f"{len(report.failures):,}"),
     ]
     terminal.table([Column("Figure", wrap=True), Column("Value", "right")], rows)

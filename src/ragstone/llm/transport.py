@@ -113,10 +113,12 @@ def exchange(
     except httpx2.RequestError as error:
         if guard.passed():
             raise late(name) from error
-        raise ModelUnavailable(
+        unavailable = ModelUnavailable(
             f"{name} does not answer at {_origin(url)} ({type(error).__name__}).",
             "Check that the server runs and that the address is right.",
-        ) from error
+        )
+        unavailable.cost_nothing = isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout)
+        raise unavailable from error
     finally:
         guard.close()
 
@@ -180,8 +182,19 @@ def entries(answer: object, key: str, name: str) -> list[dict[str, Any]]:
     return [entry for entry in found if isinstance(entry, dict) and isinstance(entry.get(name), str)]
 
 
+MAY_HAVE_WORKED = (408, 502, 504)
+"""Statuses of a proxy that gave up waiting, while the model behind it may have gone on; others say that the provider
+itself did not do the work, which none bills."""
+
+
 def refusal(status: int, body: bytes, name: str) -> ModelError:
     """The error for an answer that is not 200. Retryable (ModelUnavailable) for 408, 429 and 5xx."""
+    error = _refusal(status, body, name)
+    error.cost_nothing = status not in MAY_HAVE_WORKED
+    return error
+
+
+def _refusal(status: int, body: bytes, name: str) -> ModelError:
     said = server_message(body)
     quoted = f": {said[:_QUOTED]}" if said else "."
     if status in (401, 403):

@@ -30,6 +30,7 @@ from ..types import Progress, ProgressCallback
 from .fill import fill
 from .machine import machine
 from .metrics import percentile
+from .paying import budget
 from .samples import sample_sentences
 from .synthetic import TextMaker
 
@@ -59,6 +60,7 @@ def run(
         "search_while_adding": lambda: search_while_adding(open_at),
         "cold_start": lambda: cold_start(open_at),
         "cache": lambda: cache(open_at),
+        "budget": budget,
     }
     if pdfs is not None:
         scenarios["pdf"] = lambda: pdf(open_at, pdfs)

@@ -54,15 +54,19 @@ class _File:
 
 class Disk:
     """`plan` is asked before each operation that changes something, with its number (from 1), its kind and the file's
-    name, and gives the fault that is to happen or None. After a "cut" every operation fails."""
+    name, and gives the fault that is to happen or None. After a "cut" every operation fails. `database` is the name
+    of the file that is cut."""
 
-    def __init__(self, folder: Path, plan: Callable[[int, str, str], Fault | None]) -> None:
+    def __init__(
+        self, folder: Path, plan: Callable[[int, str, str], Fault | None], database: str = DATABASE
+    ) -> None:
+        self._database = database
         self.operations = 0
         self.dead = False
         self._plan = plan
         self._lock = threading.RLock()
         self._folder = folder
-        paths = [*folder.glob(f"{DATABASE}*"), *(folder / SEGMENTS).glob("*")]
+        paths = [*folder.glob(f"{database}*"), *(folder / SEGMENTS).glob("*")]
         self._names = {str(p): _File(bytearray(p.read_bytes())) for p in paths if not p.name.endswith("-shm")}
         self._durable_names = dict(self._names)
         self._renames: list[tuple[str, _File | None, str]] = []  # name, file (None: removed), former name
@@ -135,7 +139,7 @@ class Disk:
         for change in self._renames:
             if chance.random() < share:
                 _rename(names, *change)
-        for path in [*self._folder.glob(f"{DATABASE}*"), *(self._folder / SEGMENTS).glob("*")]:
+        for path in [*self._folder.glob(f"{self._database}*"), *(self._folder / SEGMENTS).glob("*")]:
             path.unlink()
         for name, file in names.items():
             data = bytearray(file.durable)
