@@ -34,8 +34,10 @@ if TYPE_CHECKING:
     from .embedding.workers import EmbeddingWorker
     from .index.sync import CollectionIndex
     from .ingest.sandbox import Sandbox
+    from .llm.chain import Entry
     from .protocols import LLM, Cache, Embedder, Reranker, Vectors
-    from .types import Space
+    from .settings import ProviderSettings
+    from .types import Purpose, Space
 
 T = TypeVar("T")
 
@@ -197,6 +199,8 @@ def _made_by(settings: Settings, space: Space, llm: LLM | None) -> str:
 
     answer = settings.answer
     model = "extractive" if llm is None else f"{answer.model} {answer.base_url} {llm.name} {answer.context}"
+    if answer.model == "gateway":
+        model += repr([(name, p.kind, p.base_url, p.model, p.context) for name, p in settings.providers.items()])
     weights = Path(answer.model.removeprefix("gguf:"))
     if llm is not None and answer.model.startswith("gguf:") and weights.exists():
         status = weights.stat()
@@ -277,7 +281,7 @@ def _prepare_options(settings: Settings) -> PrepareOptions:
 
 
 def _llm(settings: Settings, closers: list[Callable[[], None]]) -> LLM | None:
-    """The setting answer.model is "extractive", "auto", or KIND:NAME."""
+    """The setting answer.model is "extractive", "auto", "gateway", or KIND:NAME."""
     from .llm import OLLAMA_URL, find_llm
 
     answer = settings.answer
@@ -287,6 +291,8 @@ def _llm(settings: Settings, closers: list[Callable[[], None]]) -> LLM | None:
         return None
     if answer.model == "auto":
         found = find_llm("auto", base_url=answer.base_url, **shared)
+    elif answer.model == "gateway":
+        found = gateway(settings)
     elif kind == "ollama" and name:
         base_url = answer.base_url or OLLAMA_URL
         found = find_llm("ollama", model=name, base_url=base_url, keep_alive=answer.keep_alive, **shared)
@@ -298,8 +304,70 @@ def _llm(settings: Settings, closers: list[Callable[[], None]]) -> LLM | None:
     else:
         raise SettingsError(
             f"answer.model = {answer.model!r} is not a way to answer.",
-            "Write extractive, auto, ollama:NAME, openai:NAME or gguf:PATH.",
+            "Write extractive, auto, ollama:NAME, openai:NAME, gguf:PATH or gateway.",
         )
     if found is not None:
         closers.append(found.close)
     return found
+
+
+def gateway(settings: Settings) -> LLM:
+    """The providers of the settings behind one another. Asks none of them."""
+    from .llm.breaker import BreakerFigures
+    from .llm.chain import Chain, Policy
+    from .llm.single_flight import SingleFlight
+
+    g = settings.gateway
+    orders: dict[Purpose, tuple[str, ...]] = {
+        "chat": g.chat,
+        "extraction": g.extraction or g.chat,
+        "classification": g.classification or g.chat,
+    }
+    policy = Policy(
+        breaker=BreakerFigures(g.failures, g.rest_seconds),
+        retry_share=g.retry_share,
+        first_token=g.first_token,
+        silence=g.silence,
+        hedge=g.hedge,
+        local_only=g.local_only,
+    )
+    entries = [_entry(name, provider, settings.data.folder) for name, provider in settings.providers.items()]
+    return SingleFlight(Chain(entries, policy, orders=orders))
+
+
+def _entry(name: str, p: ProviderSettings, folder: Path) -> Entry:
+    from .llm import OLLAMA_URL, find_llm, loopback
+    from .llm import anthropic as anthropic_api
+    from .llm import gemini as gemini_api
+    from .llm.chain import DEFAULT_CONTEXT, Conditions, Entry
+    from .llm.openai import OpenAIChat
+
+    usual = {"anthropic": anthropic_api.DEFAULT_URL, "gemini": gemini_api.DEFAULT_URL, "ollama": OLLAMA_URL}
+    url = p.base_url or usual.get(p.kind, "")
+    context = p.context or DEFAULT_CONTEXT
+    shared: dict[str, Any] = {"api_key": p.api_key, "context": context}
+    llm: LLM | None
+    if p.kind == "anthropic":
+        llm = anthropic_api.AnthropicChat(p.model, base_url=url, label=name, api_key=p.api_key, context=p.context)
+        context = llm.context
+    elif p.kind == "gemini":
+        llm = gemini_api.GeminiChat(p.model, base_url=url, label=name, api_key=p.api_key, context=p.context)
+        context = llm.context
+    elif p.kind == "gguf":
+        state = folder / f"llama-{name}.json"
+        llm = find_llm("llama", gguf=Path(p.model), threads=p.threads, state=state, **shared)
+    elif p.kind == "ollama":
+        llm = find_llm("ollama", model=p.model, base_url=url, **shared)
+    else:
+        llm = OpenAIChat(url, p.model, label=name, **shared)
+    if llm is None:
+        raise SettingsError(f"providers.{name} is no model.", "Check its kind.")
+    local = p.local if p.local is not None else p.kind == "gguf" or loopback(url)
+
+    def cost(prompt: int, written: int) -> float | None:
+        if p.input_price is None or p.output_price is None:
+            return 0.0 if local else None
+        return (prompt * p.input_price + written * p.output_price) / 1e6
+
+    conditions = Conditions(context, p.languages, local, p.max_cost, p.first_token)
+    return Entry(name, llm, conditions, cost)
