@@ -198,7 +198,7 @@ def test_half_of_the_deadline_is_left_for_the_next() -> None:
 
 
 def test_a_long_pause_in_a_stream_is_an_error() -> None:
-    with serving(OpenAIHandler, Script(pause=30.0)) as url:
+    with serving(OpenAIHandler, Script(pause=0.7)) as url:
         chain = Chain([Entry("a", OpenAIChat(f"{url}/v1", "m"))], Policy(silence=0.3))
         shown: list[Delta] = []
         with pytest.raises(ModelUnavailable):
