@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ragstone.errors import NotFound, SettingsError
 from ragstone.ingest.limits import ReadLimits
-from ragstone.settings import SECTIONS, IngestSettings, at, describe, find_file, load, user_file
+from ragstone.settings import SECTIONS, TABLES, IngestSettings, at, describe, find_file, load, user_file
 
 HOME = {"HOME": "/home/someone"}
 
@@ -147,11 +147,51 @@ def test_secrets_are_never_shown() -> None:
         {"answer.base_url": "file:///etc/passwd"},
         {"answer.model": "gpt"},
         {"answer.model": "ollama:"},
+        {"answer.model": "gateway"},
+        {"gateway.chat": ["nobody"]},
+        {"providers.a.kind": "openai"},
+        {"providers.a.kind": "anthropic"},
+        {"providers.a.base_url": "ftp://127.0.0.1"},
+        {"providers.a.base_url": "http://127.0.0.1", "providers.a.input_price": 1.0},
+        {"providers.a.base_uri": "http://127.0.0.1"},
+        {"providers.Not Good.base_url": "http://127.0.0.1"},
+        {"providers.a": "http://127.0.0.1"},
     ],
 )
 def test_contradictions(values: dict[str, object]) -> None:
     with pytest.raises(SettingsError):
         load(None, {}, values)
+
+
+def test_providers_from_a_file_the_environment_and_flags(tmp_path: Path) -> None:
+    file = toml(
+        tmp_path,
+        """
+        [gateway]
+        chat = ["here", "groq"]
+        [providers.groq]
+        base_url = "https://api.groq.com/openai/v1"
+        api_key_env = "GROQ"
+        [providers.here]
+        kind = "gguf"
+        model = "m.gguf"
+        """,
+    )
+    environ = {**HOME, "GROQ": "s3cret", "RAGSTONE_PROVIDERS__GROQ__MAX_COST": "0.01"}
+    settings = load(file, environ, {"providers.groq.model": "llama"})
+    groq = settings.providers["groq"]
+    assert list(settings.providers) == ["groq", "here"]
+    assert (groq.kind, groq.model, groq.max_cost, groq.api_key) == ("openai", "llama", 0.01, "s3cret")
+    shown = {key: (value, origin) for key, value, origin in describe(settings)}
+    assert shown["providers.groq.api_key"] == ("***", "environment GROQ")
+    assert shown["providers.groq.model"] == ("llama", "flag")
+    assert "s3cret" not in repr(settings)
+
+
+@pytest.mark.parametrize("text", ["providers = 3", "[providers]\na = 3", "[providers.a]\nmodle = 'x'", "[providers.A.b]"])
+def test_mistakes_among_providers(tmp_path: Path, text: str) -> None:
+    with pytest.raises(SettingsError, match=r"ragstone\.toml"):
+        load(toml(tmp_path, text), HOME)
 
 
 def test_which_file(tmp_path: Path) -> None:
@@ -179,7 +219,11 @@ def test_at_moves_only_the_folder(tmp_path: Path) -> None:
     assert moved.search.k == 3
 
 
-KEYS = sorted(f"{name}.{field.name}" for name, cls in SECTIONS.items() for field in dataclasses.fields(cls))
+KEYS = sorted(
+    f"{name.replace('NAME', 'mine')}.{field.name}"
+    for name, cls in {**SECTIONS, **TABLES}.items()
+    for field in dataclasses.fields(cls)
+)
 
 
 @given(st.sampled_from(KEYS), st.one_of(st.text(max_size=30), st.integers(), st.floats(), st.booleans(), st.none()))
@@ -187,7 +231,8 @@ def test_any_value_is_taken_or_refused_by_name(key: str, value: object) -> None:
     try:
         load(None, HOME, {key: value})
     except SettingsError as error:
-        assert key in str(error) or "environment variable" in str(error)  # noqa: PT017
+        named = key in str(error) or (key.startswith("providers.mine.") and "providers.mine" in str(error))
+        assert named or "environment variable" in str(error)  # noqa: PT017
 
 
 def test_every_setting_is_used() -> None:
@@ -195,7 +240,7 @@ def test_every_setting_is_used() -> None:
     code = "".join(p.read_text(encoding="utf-8") for p in package.rglob("*.py") if p.name != "settings.py")
     limits = {field.name for field in dataclasses.fields(ReadLimits)}
     resolved = {"api_key_env"}  # becomes api_key while loading
-    unused = [k for k in KEYS if (name := k.split(".")[1]) not in limits | resolved and f".{name}" not in code]
+    unused = [k for k in KEYS if (name := k.rpartition(".")[2]) not in limits | resolved and f".{name}" not in code]
     assert unused == []
 
 

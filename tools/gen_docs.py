@@ -26,7 +26,7 @@ from ragstone.cli import records  # noqa: E402
 from ragstone.cli.app import COMMANDS, run  # noqa: E402
 from ragstone.cli.app import SECTIONS as COMMAND_SECTIONS  # noqa: E402
 from ragstone.errors import RagstoneError  # noqa: E402
-from ragstone.settings import SECTIONS, expected  # noqa: E402
+from ragstone.settings import SECTIONS, TABLES, expected  # noqa: E402
 
 GENERATED = "<!-- Written by tools/gen_docs.py; edit the code instead. -->"
 SUBCOMMANDS = {
@@ -104,7 +104,7 @@ def settings() -> str:
         "Unknown keys, wrong types and values out of range are refused with the key and the place. In environment "
         "variables and flags, lists are parted by commas or written as in TOML. Paths in a file are relative to it.",
     ]
-    for name, cls in SECTIONS.items():
+    for name, cls in {**SECTIONS, **TABLES}.items():
         parts += [f"## [{name}]", (cls.__doc__ or "").strip()]
         rows = ["| key | default | takes | meaning |", "|---|---|---|---|"]
         for f in fields(cls):

@@ -24,17 +24,17 @@ from .ingest.limits import ReadLimits
 from .ingest.prepare import PrepareOptions
 from .ingest.sources import SourceOptions
 from .knowledge_base import KnowledgeBase, Parts
+from .language_models import language_model
 from .models import LocalModel, ModelRegistry
 from .search.retriever import Retriever, Tuning
 from .settings import Settings
 from .spaces import Spaces
 from .storage.sqlite import SqliteStore
 from .text.analysis import ANALYSIS_VERSION
-from .types import Caller, Recipe
+from .types import Recipe
 
 if TYPE_CHECKING:
     from .answer.answerer import Answerer
-    from .budget.spending import Spending
     from .embedding.workers import EmbeddingWorker
     from .index.sync import CollectionIndex
     from .ingest.sandbox import Sandbox
@@ -105,7 +105,7 @@ def _parts(
     registry = ModelRegistry(threads=chosen.threads, provider=chosen.provider)
     closers: list[Callable[[], None]] = []
     models = _Models(settings, registry, closers, environ)
-    llm = Once(lambda: _llm(settings, closers))
+    llm = Once(lambda: language_model(settings, closers))
     caches = settings.cache
     in_memory = (caches.entries, caches.megabytes, caches.ttl, caches.policy)
     persistent = _persistent(settings, store, remember, closers)
@@ -222,6 +222,8 @@ def _made_by(settings: Settings, space: str, llm: LLM | None) -> str:
 
     answer = settings.answer
     model = "extractive" if llm is None else f"{answer.model} {answer.base_url} {llm.name} {answer.context}"
+    if answer.model == "gateway":
+        model += repr([(name, p.kind, p.base_url, p.model, p.context) for name, p in settings.providers.items()])
     weights = Path(answer.model.removeprefix("gguf:"))
     if llm is not None and answer.model.startswith("gguf:") and weights.exists():
         status = weights.stat()
@@ -366,51 +368,3 @@ def _prepare_options(settings: Settings) -> PrepareOptions:
             wall_seconds=max(limits.wall_seconds, OCR_SECONDS),
         )
     return PrepareOptions(limits=limits, max_tokens=ingest.chunk_tokens)
-
-
-def _llm(settings: Settings, closers: list[Callable[[], None]]) -> LLM | None:
-    """The setting answer.model is "extractive", "auto", or KIND:NAME."""
-    from .llm import OLLAMA_URL, find_llm
-
-    answer = settings.answer
-    kind, _, name = answer.model.partition(":")
-    shared: dict[str, Any] = {"api_key": answer.api_key, "context": answer.context}
-    if answer.model == "extractive":
-        return None
-    if answer.model == "auto":
-        found = find_llm("auto", base_url=answer.base_url, **shared)
-    elif kind == "ollama" and name:
-        base_url = answer.base_url or OLLAMA_URL
-        found = find_llm("ollama", model=name, base_url=base_url, keep_alive=answer.keep_alive, **shared)
-    elif kind == "openai" and name:
-        found = find_llm("openai", model=name, base_url=answer.base_url, **shared)
-    elif kind == "gguf" and name:
-        state = settings.data.folder / "llama.json"
-        found = find_llm("llama", gguf=Path(name), threads=answer.threads, context=answer.context, state=state)
-    else:
-        raise SettingsError(
-            f"answer.model = {answer.model!r} is not a way to answer.",
-            "Write extractive, auto, ollama:NAME, openai:NAME or gguf:PATH.",
-        )
-    if found is None:
-        return None
-    spending = open_spending(settings)
-    closers += [found.close, spending.close]
-    url = answer.base_url if kind == "openai" else None
-    return spending.budgeted(found, provider=kind, model=name, url=url)
-
-
-def open_spending(settings: Settings) -> Spending:
-    """The ledger of the data folder with the limits and prices of the settings; it opens when first needed. Whoever
-    makes it closes it. Raises SettingsError."""
-    from .budget.spending import Spending
-
-    budget = settings.budget
-    return Spending(
-        settings.data.folder,
-        limits=budget.limits or {},
-        prices=budget.prices or {},
-        alerts=[int(percent) for percent in budget.alerts],
-        webhook=budget.webhook,
-        caller=Caller(person=budget.person, team=budget.team),
-    )

@@ -11,6 +11,7 @@ environment: callers pass it in.
 
 from __future__ import annotations
 
+import re
 import sys
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -23,6 +24,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from .errors import NotFound, SettingsError
 
 MIB = 1 << 20
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _UNITS = {
     "": 1,
     "b": 1,
@@ -195,7 +197,7 @@ class AnswerSettings:
     model: str = _setting(
         "extractive",
         "extractive (sentences of the documents), auto (a model server that runs here, else extractive), "
-        "ollama:NAME, openai:NAME or gguf:PATH.",
+        "ollama:NAME, openai:NAME, gguf:PATH, or gateway (the providers below, in the order of `[gateway]`).",
     )
     base_url: str = _setting(
         "", "Address of the model server; needed for openai:NAME, else by default the usual one on this machine."
@@ -234,6 +236,61 @@ class BudgetSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ProviderSettings:
+    """A model behind the gateway, under a name of your own: small letters, digits, `-` and `_`. Any number of them."""
+
+    kind: Literal["openai", "anthropic", "gemini", "ollama", "gguf"] = _setting(
+        "openai",
+        "What it speaks. openai: any server of that dialect (OpenAI, Groq, vLLM, llama-server, LM Studio). gguf: a "
+        "model file on this machine.",
+    )
+    model: str = _setting("", "The model's name there, or the path of a gguf file; empty: the first that a server has.")
+    base_url: str = _setting("", "Address, up to the version part (`/v1`); needed for openai, else the usual one.")
+    api_key_env: str = _setting("", "Name of the environment variable that holds the key.")
+    api_key: str = _setting("", "The key itself; rather use `api_key_env`.", secret=True)
+    context: int = _setting(0, "Window in tokens that prompt and answer have to fit; 0: the usual one.", low=0)
+    threads: int = _setting(0, "CPU threads of a gguf model; 0: all cores.", low=0, high=1_024)
+    local: bool | None = _setting(
+        None, "Whether it runs on this machine. Default: gguf, and addresses of this machine."
+    )
+    languages: tuple[str, ...] = _setting((), "Asked only for questions in these languages (`de`); empty: in any.")
+    max_cost: float | None = _setting(None, "Asked only where the call can cost no more than this at worst.", low=0)
+    first_token: float | None = _setting(
+        None, "As `gateway.first_token`, for this provider; default: that one, and 0 for local ones.", low=0
+    )
+    input_price: float | None = _setting(None, "Price of a million tokens of prompt, over the known one.", low=0)
+    output_price: float | None = _setting(None, "Price of a million tokens of answer, over the known one.", low=0)
+
+
+@dataclass(frozen=True, slots=True)
+class GatewaySettings:
+    """In which order the providers are asked, and when one is left for the next."""
+
+    chat: tuple[str, ...] = _setting((), "Names of the providers for questions, in order; empty: all, as they stand.")
+    extraction: tuple[str, ...] = _setting((), "The same for extraction in the background; empty: as for chat.")
+    classification: tuple[str, ...] = _setting((), "The same for classification; empty: as for chat.")
+    local_only: bool = _setting(False, "Ask only providers on this machine.")
+    first_token: float = _setting(
+        1.5,
+        "Seconds in which a provider has to begin while another could be asked instead, and at most half of what is "
+        "left of the deadline; 0: any time.",
+        low=0,
+    )
+    silence: float = _setting(60.0, "Longest pause in a stream, in seconds.", low=0.1)
+    hedge: float = _setting(
+        0.0,
+        "Seconds without text after which the next provider is asked as well; who begins first answers. Costs a second "
+        "call. 0: never.",
+        low=0,
+    )
+    failures: int = _setting(5, "Failures in a row after which a provider rests.", low=1)
+    rest_seconds: float = _setting(
+        60.0, "How long it rests, and up to a fifth longer; then one call tries it.", low=0.1
+    )
+    retry_share: float = _setting(0.1, "Most extra calls for each request, over all providers.", low=0, high=1)
+
+
+@dataclass(frozen=True, slots=True)
 class LogSettings:
     """The log on stderr. Questions and document text are not logged."""
 
@@ -252,6 +309,8 @@ class Settings:
     search: SearchSettings = SearchSettings()
     cache: CacheSettings = CacheSettings()
     answer: AnswerSettings = AnswerSettings()
+    gateway: GatewaySettings = GatewaySettings()
+    providers: Mapping[str, ProviderSettings] = field(default_factory=dict)
     budget: BudgetSettings = BudgetSettings()
     log: LogSettings = LogSettings()
     origins: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
@@ -269,9 +328,13 @@ SECTIONS: Mapping[str, type] = {
     "search": SearchSettings,
     "cache": CacheSettings,
     "answer": AnswerSettings,
+    "gateway": GatewaySettings,
     "budget": BudgetSettings,
     "log": LogSettings,
 }
+
+TABLES: Mapping[str, type] = {"providers.NAME": ProviderSettings}
+"""Sections of which there are as many as the user names."""
 
 ENVIRONMENT_PREFIX = "RAGSTONE_"
 DATA_VARIABLE = "RAGSTONE_DATA"
@@ -302,13 +365,16 @@ def load(
         origins[key] = "flag"
     if "data.folder" not in values:
         values["data.folder"] = default_data_folder(environ)
-    for section in ("embedding", "answer"):
+    providers = [f"providers.{name}" for name in _names(values)]
+    for section in ("embedding", "answer", *providers):
         _resolve_key(section, values, origins, environ)
+
+    def made(name: str, cls: type) -> Any:
+        return cls(**{f.name: values[f"{name}.{f.name}"] for f in fields(cls) if f"{name}.{f.name}" in values})
+
     settings = Settings(
-        **{
-            name: cls(**{f.name: values[f"{name}.{f.name}"] for f in fields(cls) if f"{name}.{f.name}" in values})
-            for name, cls in SECTIONS.items()
-        },
+        **{name: made(name, cls) for name, cls in SECTIONS.items()},
+        providers={section.partition(".")[2]: made(section, ProviderSettings) for section in providers},
         origins=origins,
         file=file,
     )
@@ -340,9 +406,10 @@ def default_data_folder(environ: Mapping[str, str]) -> Path:
 
 def describe(settings: Settings) -> Iterator[tuple[str, object, str]]:
     """("section.key", value, origin) of every setting in order. Secrets that are set are given as "***"."""
-    for name, cls in SECTIONS.items():
-        section = getattr(settings, name)
-        for f in fields(cls):
+    sections: dict[str, Any] = {name: getattr(settings, name) for name in SECTIONS}
+    sections |= {f"providers.{name}": provider for name, provider in settings.providers.items()}
+    for name, section in sections.items():
+        for f in fields(section):
             value = getattr(section, f.name)
             if f.metadata.get("secret") and value:
                 value = "***"
@@ -388,8 +455,11 @@ def _read_toml(file: Path) -> Iterator[tuple[str, object]]:
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{file} is not valid TOML: {error}.", "Mend the line that is named.") from error
-    for section, content in table.items():
-        if section not in SECTIONS:
+    tables = table.pop("providers", {})
+    if not isinstance(tables, dict) or not all(isinstance(content, dict) for content in tables.values()):
+        raise SettingsError(f"{file}: providers are sections.", "Write [providers.NAME] on a line of its own.")
+    for section, content in {**table, **{f"providers.{name}": content for name, content in tables.items()}}.items():
+        if section not in SECTIONS and not section.startswith("providers."):
             raise SettingsError(f"{file}: there is no section [{section}].", _suggest(section, SECTIONS))
         if not isinstance(content, dict):
             raise SettingsError(f"{file}: {section} must be a section.", f"Write [{section}] on a line of its own.")
@@ -406,13 +476,15 @@ def _from_environment(environ: Mapping[str, str]) -> Iterator[tuple[str, str, st
     for name in sorted(environ):
         if name.startswith(ENVIRONMENT_PREFIX) and "__" in name:
             key = name.removeprefix(ENVIRONMENT_PREFIX).lower().replace("__", ".", 1)
+            if key.startswith("providers."):
+                key = key.replace("__", ".", 1)
             _known(key, f"environment {name}")
             yield name, key, environ[name]
 
 
 def _known(key: str, place: str) -> None:
     known = _fields()
-    if key not in known:
+    if _generic(key) not in known:
         raise SettingsError(f"{place}: there is no setting {key}.", _suggest(key, known))
 
 
@@ -425,12 +497,24 @@ def _suggest(word: str, known: Mapping[str, object]) -> str:
     return f"Did you mean {near[0]}?" if near else "`ragstone config show` lists every setting."
 
 
+def _generic(key: str) -> str:
+    """ "providers.NAME.key" for the key of any provider whose name is one."""
+    section, _, rest = key.partition(".")
+    name, dot, last = rest.rpartition(".")
+    return f"providers.NAME.{last}" if section == "providers" and dot and _NAME.fullmatch(name) else key
+
+
+def _names(values: Mapping[str, object]) -> list[str]:
+    """Of the providers, in the order in which they were first named."""
+    return list(dict.fromkeys(key.split(".")[1] for key in values if key.startswith("providers.")))
+
+
 @cache
 def _fields() -> Mapping[str, tuple[Field[Any], Any]]:
     """ "section.key" → (field, resolved type)."""
     return {
         f"{name}.{f.name}": (f, hints[f.name])
-        for name, cls in SECTIONS.items()
+        for name, cls in {**SECTIONS, **TABLES}.items()
         for hints in (get_type_hints(cls),)
         for f in fields(cls)
     }
@@ -439,7 +523,7 @@ def _fields() -> Mapping[str, tuple[Field[Any], Any]]:
 def _convert(key: str, raw: object, place: str, *, base: Path | None, environ: Mapping[str, str]) -> Any:
     """`raw` as the type of `key`. Text is parsed where the type is another, so that one rule serves environment
     variables and flags; a TOML file's text is taken as text (a quoted number is a mistake worth telling)."""
-    f, kind = _fields()[key]
+    f, kind = _fields()[_generic(key)]
     loose = base is None and isinstance(raw, str)
     options = [a for a in get_args(kind) if a is not NoneType] if NoneType in get_args(kind) else [kind]
     if loose and raw == "" and options != [kind]:
@@ -555,7 +639,7 @@ def _as_table(raw: object, loose: bool, kind: Any) -> dict[str, Any] | None:
 
 def expected(key: str) -> str:
     """What "section.key" takes, in words."""
-    f, kind = _fields()[key]
+    f, kind = _fields()[_generic(key)]
     options = [a for a in get_args(kind) if a is not NoneType] if NoneType in get_args(kind) else [kind]
     kind = options[0]
     if get_origin(kind) is Literal:
@@ -603,11 +687,13 @@ def _contradictions(settings: Settings) -> None:
     if e.sha256 and e.path is None:
         raise SettingsError("embedding.sha256 is set without embedding.path.", "Packaged models are pinned already.")
     kind, colon, name = a.model.partition(":")
-    if a.model not in ("extractive", "auto") and not (colon and name and kind in ("ollama", "openai", "gguf")):
+    named = bool(colon and name and kind in ("ollama", "openai", "gguf"))
+    if a.model not in ("extractive", "auto", "gateway") and not named:
         raise SettingsError(
             f"answer.model is {a.model!r} ({settings.origin('answer.model')}).",
-            "Use extractive, auto, ollama:NAME, openai:NAME or gguf:PATH.",
+            "Use extractive, auto, ollama:NAME, openai:NAME, gguf:PATH or gateway.",
         )
+    _gateway_contradictions(settings)
     for percent in settings.budget.alerts:
         if not percent.isdecimal() or not 0 < int(percent) <= 100:
             raise SettingsError(
@@ -620,3 +706,30 @@ def _contradictions(settings: Settings) -> None:
             raise SettingsError(
                 f"{key} is {address!r} ({settings.origin(key)}).", "It must start with http:// or https://."
             )
+
+
+def _gateway_contradictions(settings: Settings) -> None:
+    providers, a, g = settings.providers, settings.answer, settings.gateway
+    if a.model == "gateway" and not providers:
+        raise SettingsError(
+            f"answer.model is gateway ({settings.origin('answer.model')}), and there is no provider.",
+            "Add a section [providers.NAME].",
+        )
+    for purpose in ("chat", "extraction", "classification"):
+        for name in getattr(g, purpose):
+            if name not in providers:
+                origin = settings.origin(f"gateway.{purpose}")
+                raise SettingsError(
+                    f"gateway.{purpose} names {name!r} ({origin}), which is no provider.",
+                    f"Add a section [providers.{name}], or use one of: {', '.join(providers) or 'none yet'}.",
+                )
+    for name, p in providers.items():
+        place = f"providers.{name}"
+        if p.kind == "openai" and not p.base_url:
+            raise SettingsError(f"{place}.base_url is not set.", "A server of kind openai needs its address.")
+        if p.kind in ("anthropic", "gemini", "gguf") and not p.model:
+            raise SettingsError(f"{place}.model is not set.", f"A provider of kind {p.kind} needs it.")
+        if p.base_url and not p.base_url.startswith(("http://", "https://")):
+            raise SettingsError(f"{place}.base_url is {p.base_url!r}.", "It must start with http:// or https://.")
+        if (p.input_price is None) != (p.output_price is None):
+            raise SettingsError(f"{place} has one of input_price and output_price.", "Set both, or none.")

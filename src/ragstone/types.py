@@ -350,11 +350,13 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """A piece of a streamed completion; the last one carries `usage` and `finish` ("stop", "length")."""
+    """A piece of a streamed completion; the last one carries `usage` and `finish` ("stop", "length"), and `model`, who
+    wrote it, where one of several did."""
 
     text: str = ""
     finish: str = ""
     usage: Usage | None = None
+    model: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,13 +11,18 @@ from pathlib import Path
 
 import pytest
 
+from hosted_servers import AnthropicHandler, GeminiHandler
 from model_servers import OllamaHandler, OpenAIHandler, Script, serving
 from ragstone.budget.prices import flat
 from ragstone.budget.spending import Spending
 from ragstone.errors import DeadlineExceeded
+from ragstone.llm.anthropic import AnthropicChat
+from ragstone.llm.chain import Chain, Entry, Policy
+from ragstone.llm.gemini import GeminiChat
 from ragstone.llm.llama import LlamaServer
 from ragstone.llm.ollama import OllamaChat
 from ragstone.llm.openai import OpenAIChat
+from ragstone.llm.single_flight import SingleFlight
 from ragstone.protocols import LLM
 from ragstone.types import Call, Delta, Message
 
@@ -43,16 +48,29 @@ def running() -> Iterator[LLM]:
     llm.close()
 
 
-@pytest.fixture(params=["openai", "ollama", "llama", "budgeted"])
+@pytest.fixture(
+    params=["openai", "anthropic", "gemini", "ollama", "chain", "hedged", "single flight", "budgeted", "llama"]
+)
 def llm(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[LLM]:
     if request.param == "llama":
         yield request.getfixturevalue("running")
         return
     with ExitStack() as stack:
         script = Script(words=("Paris", " is", " the", " capital", "."), pause=SLOW)
-        if request.param in ("openai", "budgeted"):
+        opened: LLM
+        if request.param == "anthropic":
+            opened = AnthropicChat("small", base_url=stack.enter_context(serving(AnthropicHandler, script)))
+        elif request.param == "gemini":
+            opened = GeminiChat("small", base_url=stack.enter_context(serving(GeminiHandler, script)))
+        elif request.param != "ollama":
             url = stack.enter_context(serving(OpenAIHandler, script))
-            opened: LLM = OpenAIChat(f"{url}/v1", "small", context=2048)
+            opened = OpenAIChat(f"{url}/v1", "small", context=2048)
+            if request.param in ("chain", "hedged", "single flight"):
+                dead = OpenAIChat("http://127.0.0.1:1/v1", "dead")
+                hedge = 0.01 if request.param == "hedged" else 0.0
+                opened = Chain([Entry("dead", dead), Entry("small", opened)], Policy(hedge=hedge))
+            if request.param == "single flight":
+                opened = SingleFlight(opened)
             if request.param == "budgeted":
                 spending = Spending(tmp_path, limits={"month": 1}, prices={})
                 stack.callback(spending.close)
@@ -74,6 +92,7 @@ def test_the_last_delta_alone_tells_the_end(llm: LLM) -> None:
     assert "Paris" in "".join(d.text for d in deltas)
     assert all(d == Delta(d.text) for d in deltas[:-1])
     last = deltas[-1]
+    assert not any(d.model for d in deltas[:-1])
     assert last.finish in ("stop", "length")
     assert last.usage is not None
     assert last.usage.prompt_tokens > 0

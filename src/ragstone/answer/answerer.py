@@ -7,7 +7,7 @@ import time
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from ..errors import DeadlineExceeded, ModelError
+from ..errors import DeadlineExceeded, ModelError, PromptTooLong
 from ..protocols import LLM, Embedder
 from ..types import Answer, AnswerEvent, Call, Citation, Delta, Hit, Message, Sentence, Usage
 from .citations import Aligner
@@ -107,15 +107,16 @@ class Answerer:
                 sentences(prompt.hits, len(prompt.hits)), run.question, [run.language], self._embedder, self._scale
             )
             transcript = Transcript(lambda sentence: aligner.align(sentence, run.language))
-            usage, finish = Usage(), ""
+            usage, finish, name = Usage(), "", ""
             for delta in _closing(llm.stream(prompt.messages, Call(self._max_tokens, _before(deadline)))):
                 if not run.timings.get("first token") and delta.text:
                     run.timings["first token"] = (time.perf_counter() - started) * 1000.0
                 usage, finish = delta.usage or usage, delta.finish or finish
                 for piece in transcript.feed(delta.text, last=bool(delta.finish)):
                     yield AnswerEvent("token", piece)
-            name = llm.name
-        except (ModelError, DeadlineExceeded) as error:
+                name = delta.model or name
+            name = name or llm.name
+        except (ModelError, DeadlineExceeded, PromptTooLong) as error:
             run.cut(f"the model failed ({error.code}), so the answer is extractive: {error}")
             return None
         finally:

@@ -80,14 +80,19 @@ class Spending:
         network: it runs on a machine of your own and is free, unless `price` or the settings say otherwise."""
 
         def known() -> Price | None:
-            name = model or llm.name
-            if (own := price or self.prices.own(provider, name)) is not None:
-                return own
-            return FREE if url is None or own_machine(url) else self.prices.price(provider, name, url)
+            return self.price(provider, model=model or llm.name, url=url, price=price)
 
         return Budgeted(
             llm, self.ledger, provider=provider, price=known, model=model, caller=self._caller, count=count
         )
+
+    def price(self, provider: str, *, model: str, url: str | None = None, price: Price | None = None) -> Price | None:
+        """As `budgeted` prices a call; None where nobody knows."""
+        if (own := self.prices.own(provider, model)) is not None:
+            return own
+        if price is not None:
+            return price
+        return FREE if url is None or own_machine(url) else self.prices.price(provider, model, url)
 
     def close(self) -> None:
         with self._lock:

@@ -133,7 +133,7 @@ def budget_history(
 
 
 def _open(session: Session, settings: Settings | None = None) -> Ledger:
-    from ..assemble import open_spending
+    from ..language_models import open_spending
     from .logs import configure
 
     configure(session.settings.log.level, session.settings.log.format)

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from ..errors import InputError
-from ..settings import SECTIONS, describe, find_file, user_file
+from ..settings import SECTIONS, TABLES, describe, find_file, user_file
 from .records import SCHEMA_VERSION, ConfigRecord, ModelsRecord, PathRecord
 from .session import Session, before, command, commands
 from .terminal import Column, flat
@@ -132,6 +132,11 @@ def _template() -> Iterator[str]:
         for f in fields(cls):
             yield f"# {f.metadata['doc']}"
             yield f"# {f.name} = {_toml(f.default)}"
+    for name, cls in TABLES.items():
+        yield ""
+        yield f"# [{name}]"
+        yield f"# {(cls.__doc__ or '').strip().splitlines()[0]}"
+        yield from (f"# {f.name}: {f.metadata['doc']}" for f in fields(cls))
     yield ""
 
 

@@ -106,7 +106,7 @@ def ask(
         str | None,
         typer.Option(
             metavar="MODEL",
-            help="extractive, auto, ollama:NAME, openai:NAME or gguf:PATH. Default: answer.model.",
+            help="extractive, auto, ollama:NAME, openai:NAME, gguf:PATH or gateway. Default: answer.model.",
             show_default=False,
         ),
     ] = None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ from .transport import (
     chunks,
     client,
     decoded,
+    drain,
     entries,
     exchange,
     get_json,
@@ -27,6 +29,10 @@ from .transport import (
 
 DEFAULT_CONTEXT = 4096  # tokens; what nearly every chat model offers at least, used where the server does not tell
 
+_NO_SCHEMA = re.compile(r"response_format|json_schema|json_object|structured output", re.IGNORECASE)
+# What is asked for where a server does not know the one before: a schema, JSON of any shape, nothing.
+_WEAKER = {"json_schema": "json_object", "json_object": ""}
+
 # Names under which servers tell the window of a model in /v1/models, at the top level or under "meta".
 _WINDOW_KEYS = ("n_ctx", "max_model_len", "context_length", "max_context_length", "context_window", "n_ctx_train")
 
@@ -36,7 +42,8 @@ class OpenAIChat:
 
     `base_url` ends in the version part (`http://127.0.0.1:8080/v1`). `model` "" takes the first one the server
     lists. The window is what the server tells, at most `context` where that is set; `context` (else `DEFAULT_CONTEXT`)
-    where it tells nothing. `extra` is added to every request body.
+    where it tells nothing. `extra` is added to every request body. What a server refuses to know (how an answer is
+    limited, temperature, usage in streams, a schema of the answer) is left out from then on.
     """
 
     def __init__(
@@ -64,6 +71,7 @@ class OpenAIChat:
             **(extra or {}),
         }
         self._limit_key = "max_tokens"
+        self._enforced = "json_schema"
 
     @property
     def name(self) -> str:
@@ -100,6 +108,9 @@ class OpenAIChat:
         }
         while True:
             request = {**body, **self._options, self._limit_key: call.max_tokens}
+            enforced = self._enforced if call.schema is not None else ""
+            if call.schema is not None and enforced:
+                request["response_format"] = _format(call.schema, enforced)
             with exchange(
                 self._http,
                 "POST",
@@ -113,11 +124,14 @@ class OpenAIChat:
                     yield from self._deltas(response, messages, call.deadline)
                     return
                 said = read(response, self._label, call.deadline)
-            if response.status_code not in (400, 422) or not self._adapt(server_message(said)):
-                raise refusal(response.status_code, said, self._label)
+            if response.status_code not in (400, 422) or not self._adapt(server_message(said), enforced):
+                raise refusal(response.status_code, said, self._label, response.headers)
 
-    def _adapt(self, message: str) -> bool:
+    def _adapt(self, message: str, enforced: str) -> bool:
         """Leaves out what this server does not know, remembered for later calls; False when nothing is left to try."""
+        if enforced and _NO_SCHEMA.search(message):
+            self._enforced = _WEAKER[enforced]
+            return True
         if "max_completion_tokens" in message and self._limit_key == "max_tokens":
             self._limit_key = "max_completion_tokens"
             return True
@@ -138,9 +152,10 @@ class OpenAIChat:
         for payload in payloads:
             if payload.strip() == "[DONE]":
                 finish = finish or "stop"
+                drain(response, payloads)
                 break
             part = _decode(payload, self._label)
-            usage = _usage(part.usage) or usage
+            usage = _usage(part.usage) or _usage(part.x_groq) or usage
             for choice in part.choices or ():
                 text = next((p.content for p in (choice.delta, choice.message) if p is not None and p.content), "")
                 finish = choice.finish_reason or finish
@@ -176,6 +191,7 @@ class _Part(msgspec.Struct):
 
     choices: list[_Choice] | None = None
     usage: Any = None
+    x_groq: Any = None
     error: Any = None
 
 
@@ -194,7 +210,22 @@ def _decode(payload: str, name: str) -> _Part:
 
 
 def _usage(counts: Any) -> Usage | None:
+    if isinstance(counts, dict) and isinstance(counts.get("usage"), dict):
+        counts = counts["usage"]  # Groq's own place, `x_groq`
     if not isinstance(counts, dict) or not isinstance(counts.get("prompt_tokens"), int):
         return None
-    completion = counts.get("completion_tokens")
-    return Usage(counts["prompt_tokens"], completion if isinstance(completion, int) else 0)
+    details = counts.get("prompt_tokens_details")
+    cached = details.get("cached_tokens") if isinstance(details, dict) else counts.get("prompt_cache_hit_tokens")
+    return Usage(counts["prompt_tokens"], whole(counts.get("completion_tokens")), cached_tokens=whole(cached))
+
+
+def whole(value: object) -> int:
+    """A count as a server tells it; 0 for anything else."""
+    return value if isinstance(value, int) and value > 0 else 0
+
+
+def _format(schema: Mapping[str, object], kind: str) -> dict[str, object]:
+    if kind == "json_object":
+        return {"type": kind}
+    strict = schema.get("additionalProperties") is False  # what a strict schema has to say
+    return {"type": kind, "json_schema": {"name": "answer", "strict": strict, "schema": schema}}

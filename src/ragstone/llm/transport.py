@@ -1,69 +1,46 @@
-"""One HTTP exchange with a model server: deadlines that hold, typed errors, nothing left running.
-
-Connections are not kept: a fresh one costs a handshake, against seconds of generation, and in return the socket of
-every exchange is known from its first byte, so a deadline can cut it at any point, also while a server drips bytes.
-"""
+"""One HTTP exchange with a model server: deadlines that hold (sockets.py), typed errors, nothing left running."""
 
 from __future__ import annotations
 
-import socket
-import threading
+import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx2
 import msgspec
 
-from ..errors import DeadlineExceeded, KeyRefused, ModelError, ModelMissing, ModelUnavailable
+from ..errors import (
+    DeadlineExceeded,
+    KeyRefused,
+    ModelError,
+    ModelMissing,
+    ModelUnavailable,
+    PromptTooLong,
+    RagstoneError,
+)
+from .sockets import Limit, Transport
 
 CONNECT_SECONDS = 5.0
 SILENCE_SECONDS = 300.0  # a cold model on a small machine may take minutes over a long prompt before its first token
+LAST_SECONDS = 0.02  # after the end of an answer; its last bytes come together with it
 MAX_BODY = 8 << 20
+MAX_STREAM = 64 << 20  # bytes; about 200,000 tokens, each in an event of its own
+LONGEST_WAIT = 3600.0  # seconds; what a server may ask for with Retry-After
+_TOO_LONG = re.compile(
+    r"context.{0,20}(length|size|window)|too long|too many (input )?tokens|exceeds? .{0,60}tokens", re.IGNORECASE
+)  # as OpenAI, Groq, vLLM, llama-server, Anthropic and Gemini say it
 _QUOTED = 300  # characters of a server's own message that an error repeats
 
 
 def client(headers: Mapping[str, str] | None = None) -> httpx2.Client:
-    """A client that follows no redirects, reads no environment (proxies, certificates) and keeps no connections."""
+    """A client that follows no redirects and reads no environment (proxies, certificates)."""
     return httpx2.Client(
-        headers=dict(headers or {}),
-        trust_env=False,
-        follow_redirects=False,
-        limits=httpx2.Limits(max_keepalive_connections=0),
+        headers=dict(headers or {}), trust_env=False, follow_redirects=False, transport=Transport()
     )
-
-
-class _Guard:
-    """Cuts the socket of one exchange when the deadline passes."""
-
-    def __init__(self, deadline: float | None) -> None:
-        self._deadline = deadline
-        self._socket: socket.socket | None = None
-        self._timer: threading.Timer | None = None
-
-    def trace(self, name: str, info: dict[str, Any]) -> None:
-        """httpx2's trace hook: learns the socket (the TLS one where there is TLS) as soon as it exists."""
-        if name in ("connection.connect_tcp.complete", "connection.start_tls.complete"):
-            self._socket = info["return_value"].get_extra_info("socket")
-            if self._deadline is not None and self._timer is None:
-                self._timer = threading.Timer(max(0.0, self._deadline - time.monotonic()), self._cut)
-                self._timer.daemon = True
-                self._timer.start()
-
-    def _cut(self) -> None:
-        if self._socket is not None:
-            try:
-                self._socket.shutdown(socket.SHUT_RDWR)
-            except OSError:  # the exchange ended in the same moment
-                return
-
-    def close(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-
-    def passed(self) -> bool:
-        return self._deadline is not None and time.monotonic() >= self._deadline
 
 
 def late(name: str) -> DeadlineExceeded:
@@ -87,19 +64,16 @@ def exchange(
     Errors of the network, inside the block too, become ModelUnavailable; passing `deadline` (`time.monotonic()`
     seconds) DeadlineExceeded. `silence` and `connect` are seconds. `name` is what messages call the server.
     """
-    guard = _Guard(deadline)
-    if guard.passed():
+    limit = Limit(deadline, silence, connect)
+    if limit.passed():
         raise late(name)
-    remaining = float("inf") if deadline is None else deadline - time.monotonic()
-    limits = httpx2.Timeout(min(silence, remaining), connect=min(connect, remaining))
     try:
         request = http.build_request(
             method,
             url,
             content=None if body is None else _encoded(body),
             headers={"content-type": "application/json"} if body is not None else None,
-            timeout=limits,
-            extensions={"trace": guard.trace},
+            extensions=limit.extensions(),
         )
         response = http.send(request, stream=True)
         try:
@@ -111,8 +85,10 @@ def exchange(
     except httpx2.UnsupportedProtocol as error:
         raise ModelError(f"{url!r} does not begin with http:// or https://.", "Correct the address.") from error
     except httpx2.RequestError as error:
-        if guard.passed():
+        if limit.passed():
             raise late(name) from error
+        if limit.leash is not None and limit.leash.passed():
+            raise ModelUnavailable(f"{name} did not answer in the time it was given.", "Try again later.") from error
         unavailable = ModelUnavailable(
             f"{name} does not answer at {_origin(url)} ({type(error).__name__}).",
             "Check that the server runs and that the address is right.",
@@ -120,17 +96,34 @@ def exchange(
         unavailable.cost_nothing = isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout)
         raise unavailable from error
     finally:
-        guard.close()
+        limit.release()
 
 
 def chunks(response: httpx2.Response, name: str, deadline: float | None) -> Iterator[bytes]:
-    """The body as it comes; raises DeadlineExceeded when a chunk arrives after the deadline."""
+    """The body as it comes; raises DeadlineExceeded when a chunk arrives after the deadline, ModelError where the body
+    is larger than `MAX_STREAM`."""
+    size = 0
     for chunk in response.iter_bytes():
+        size += len(chunk)
+        if size > MAX_STREAM:
+            raise ModelError(f"{name} sent more than {MAX_STREAM} bytes.", "Check the address.")
         if deadline is not None and time.monotonic() >= deadline:
             raise late(name)
         yield chunk
     if deadline is not None and time.monotonic() >= deadline:
         raise late(name)
+
+
+def drain(response: httpx2.Response, rest: Iterator[object]) -> None:
+    """Reads what still comes after the end of an answer (`rest` takes it from the response), so that the connection
+    can be used again; gives up at the first pause."""
+    timeout = response.request.extensions["timeout"]["read"]
+    timeout.limit.silence = LAST_SECONDS
+    try:
+        for _ in rest:
+            continue
+    except (httpx2.RequestError, RagstoneError):
+        response.close()
 
 
 def read(response: httpx2.Response, name: str, deadline: float | None = None) -> bytes:
@@ -187,25 +180,54 @@ MAY_HAVE_WORKED = (408, 502, 504)
 itself did not do the work, which none bills."""
 
 
-def refusal(status: int, body: bytes, name: str) -> ModelError:
-    """The error for an answer that is not 200. Retryable (ModelUnavailable) for 408, 429 and 5xx."""
-    error = _refusal(status, body, name)
-    error.cost_nothing = status not in MAY_HAVE_WORKED
+def refusal(status: int, body: bytes, name: str, headers: Mapping[str, str] | None = None) -> RagstoneError:
+    """The error for an answer that is not 200. Retryable (ModelUnavailable) for 408, 429 and 5xx, with what its
+    `headers` say about when."""
+    error = _refusal(status, body, name, headers or {})
+    if isinstance(error, ModelError):
+        error.cost_nothing = status not in MAY_HAVE_WORKED
     return error
 
 
-def _refusal(status: int, body: bytes, name: str) -> ModelError:
+def _refusal(status: int, body: bytes, name: str, headers: Mapping[str, str]) -> RagstoneError:
     said = server_message(body)
     quoted = f": {said[:_QUOTED]}" if said else "."
-    if status in (401, 403):
+    if status in (401, 403) or (status == 400 and "api key" in said.lower()):  # Gemini says 400
         return KeyRefused(f"{name} refused the key ({status}){quoted}", "Set the right API key for this server.")
     if status == 404:
         return ModelMissing(
             f"{name} does not know this model or path (404){quoted}", "Check the model's name and the address."
         )
     if status in (408, 429) or status >= 500:
-        return ModelUnavailable(f"{name} cannot answer now ({status}){quoted}", "Try again later.")
+        after = retry_after(headers)
+        hint = "Try again later." if after is None else f"Try again in {after:.0f} s."
+        return ModelUnavailable(f"{name} cannot answer now ({status}){quoted}", hint, retry_after=after)
+    if status == 413 or (status in (400, 422) and _TOO_LONG.search(said)):
+        return PromptTooLong(
+            f"{name} finds the question too long ({status}){quoted}", "Ask less at once, or use a larger model."
+        )
     return ModelError(f"{name} refused the request ({status}){quoted}", "Check the model's name and its limits.")
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds until the server wants to be asked again, at most `LONGEST_WAIT`; None where it does not say. A time of
+    day is counted from the server's own clock, where it tells that: ours may be wrong."""
+    said = headers.get("retry-after", "").strip()
+    milliseconds = headers.get("retry-after-ms", "").strip()
+    try:
+        if milliseconds:
+            seconds = float(milliseconds) / 1000.0
+        elif said.replace(".", "", 1).isdigit():
+            seconds = float(said)
+        elif said:
+            now = headers.get("date")
+            since = parsedate_to_datetime(now) if now else datetime.now(UTC)
+            seconds = (parsedate_to_datetime(said) - since).total_seconds()
+        else:
+            return None
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return min(max(0.0, seconds), LONGEST_WAIT) if seconds == seconds else None
 
 
 def server_message(body: bytes) -> str:
