@@ -59,8 +59,8 @@ class Policy:
     """`first_token`: seconds in which an entry has to begin while another could be asked instead, and never more than
     half of what is left of the deadline; models on this machine, which may have to be loaded, have that half unless
     their own conditions say otherwise. `silence`: longest pause in a stream. `hedge`: seconds without text after which
-    the next entry is asked as well (0: never). `retry_share`: extra calls for each request. `local_only`: ask nobody else.
-    """
+    the next entry is asked as well (0: never). `retry_share`: extra calls for each request. `local_only`: ask nobody
+    else."""
 
     breaker: BreakerFigures = field(default_factory=BreakerFigures)
     retry_share: float = 0.1
