@@ -57,10 +57,10 @@ class Entry:
 @dataclass(frozen=True, slots=True)
 class Policy:
     """`first_token`: seconds in which an entry has to begin while another could be asked instead, and never more than
-    half of what is left of the deadline; models on this machine, which may have to be loaded, are exempt unless their
-    own conditions say otherwise. `silence`: longest pause in a stream. `hedge`: seconds without text after which the
-    next entry is asked as well (0: never). `retry_share`: extra calls for each request. `local_only`: ask nobody else.
-    """
+    half of what is left of the deadline; models on this machine, which may have to be loaded, have that half unless
+    their own conditions say otherwise. `silence`: longest pause in a stream. `hedge`: seconds without text after which
+    the next entry is asked as well (0: never). `retry_share`: extra calls for each request. `local_only`: ask nobody
+    else."""
 
     breaker: BreakerFigures = field(default_factory=BreakerFigures)
     retry_share: float = 0.1
@@ -222,11 +222,12 @@ class Chain:
         conditions = entry.conditions
         own = conditions.first_token
         seconds = own if own is not None else 0.0 if conditions.local else self._policy.first_token
-        if not seconds or not any(link.breaker.wait() <= 0 for link in run.waiting):
+        if not any(link.breaker.wait() <= 0 for link in run.waiting):
             return None
+        seconds = seconds or math.inf
         if run.call.deadline is not None:
             seconds = min(seconds, (run.call.deadline - time.monotonic()) / 2)
-        return seconds
+        return seconds if seconds < math.inf else None
 
     def _eligible(self, run: _Run) -> list[_Link]:
         links = self._order(run.call.purpose)
