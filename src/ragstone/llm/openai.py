@@ -197,4 +197,10 @@ def _usage(counts: Any) -> Usage | None:
     if not isinstance(counts, dict) or not isinstance(counts.get("prompt_tokens"), int):
         return None
     completion = counts.get("completion_tokens")
-    return Usage(counts["prompt_tokens"], completion if isinstance(completion, int) else 0)
+    details = counts.get("prompt_tokens_details")
+    cached = details.get("cached_tokens") if isinstance(details, dict) else None
+    return Usage(
+        counts["prompt_tokens"],
+        completion if isinstance(completion, int) else 0,
+        cached_tokens=cached if isinstance(cached, int) else 0,
+    )
