@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from .embedding.workers import EmbeddingWorker
     from .index.sync import CollectionIndex
     from .ingest.sandbox import Sandbox
+    from .llm.local import LocalModels
     from .protocols import LLM, Cache, Embedder, Reranker, Vectors
     from .types import Space
 
@@ -90,7 +91,8 @@ def _parts(
     model = _model(settings)
     closers: list[Callable[[], None]] = []
     loaded = Once(lambda: given or _embedder(settings, registry, model, closers))
-    llm = Once(lambda: _llm(settings, closers))
+    local = Once(lambda: _local_models(settings, llm))
+    llm = Once(lambda: _llm(settings, local(), closers))
     caches = settings.cache
     in_memory = (caches.entries, caches.megabytes, caches.ttl, caches.policy)
     persistent = _persistent(settings, store, remember, closers)
@@ -131,6 +133,7 @@ def _parts(
         )
 
     prepare = _prepare_options(settings)
+    background = settings.embedding.background and not read_only
     return Parts(
         store=store,
         space=lambda: space().id,
@@ -157,10 +160,12 @@ def _parts(
         made_by=made_by,
         prewarm=caches.prewarm if settings.embedding.background else 0,
         count_questions=caches.prewarm > 0,
-        background=settings.embedding.background and not read_only,
+        background=background,
         evidence_depth=EVIDENCE_DEPTH,
         vector_structure=settings.search.vector_index,
         models=registry.installed,
+        language_models=local,
+        preload=settings.models.preload and background,
         closers=closers,
     )
 
@@ -276,7 +281,16 @@ def _prepare_options(settings: Settings) -> PrepareOptions:
     return PrepareOptions(limits=limits, max_tokens=ingest.chunk_tokens)
 
 
-def _llm(settings: Settings, closers: list[Callable[[], None]]) -> LLM | None:
+def _local_models(settings: Settings, llm: Callable[[], LLM | None]) -> LocalModels:
+    from .answer.prompt import beginning
+    from .llm.local import FOLDER, LocalModels
+
+    return LocalModels(
+        settings.data.folder / FOLDER, memory=settings.models.memory_mb << 20, opening=llm, beginning=beginning()
+    )
+
+
+def _llm(settings: Settings, local: LocalModels, closers: list[Callable[[], None]]) -> LLM | None:
     """The setting answer.model is "extractive", "auto", or KIND:NAME."""
     from .llm import OLLAMA_URL, find_llm
 
@@ -289,17 +303,28 @@ def _llm(settings: Settings, closers: list[Callable[[], None]]) -> LLM | None:
         found = find_llm("auto", base_url=answer.base_url, **shared)
     elif kind == "ollama" and name:
         base_url = answer.base_url or OLLAMA_URL
-        found = find_llm("ollama", model=name, base_url=base_url, keep_alive=answer.keep_alive, **shared)
+        found = find_llm(
+            "ollama", model=name, base_url=base_url, keep_alive=answer.keep_alive, threads=answer.threads, **shared
+        )
     elif kind == "openai" and name:
         found = find_llm("openai", model=name, base_url=answer.base_url, **shared)
     elif kind == "gguf" and name:
-        state = settings.data.folder / "llama.json"
-        found = find_llm("llama", gguf=Path(name), threads=answer.threads, context=answer.context, state=state)
+        models = settings.models
+        found = find_llm(
+            "llama",
+            gguf=Path(name),
+            threads=answer.threads,
+            context=answer.context,
+            state=local.state(Path(name)),
+            slots=models.slots,
+            saved_bytes=models.saved_mb << 20,
+        )
     else:
         raise SettingsError(
             f"answer.model = {answer.model!r} is not a way to answer.",
             "Write extractive, auto, ollama:NAME, openai:NAME or gguf:PATH.",
         )
-    if found is not None:
-        closers.append(found.close)
-    return found
+    if found is None:
+        return None
+    closers.append(found.close)
+    return local.take(found)

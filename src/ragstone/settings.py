@@ -204,6 +204,36 @@ class AnswerSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelsSettings:
+    """Language models that use this machine's memory: gguf files, and Ollama where it runs here."""
+
+    preload: bool = _setting(
+        False,
+        "Load the model that answers when a process that stays (the library) opens the data, before the first "
+        "question; `ragstone models preload` does it at any time.",
+    )
+    memory_mb: int = _setting(
+        0,
+        "Memory for all of them, in MiB. Where not all fit, calls are grouped by model and models are unloaded for "
+        "each other; 0: all are kept until they are idle.",
+        low=0,
+    )
+    slots: int = _setting(
+        2,
+        "Calls that a gguf model works on at once, each with a window of `answer.context` tokens of its own. A "
+        "conversation keeps its slot, so its next question computes only what is new.",
+        low=1,
+        high=64,
+    )
+    saved_mb: int = _setting(
+        512,
+        "Disk for conversations that had to leave their slot, in MiB, in the data folder (mode 0600). They hold text "
+        "of documents in the model's form and are deleted with any removal of documents. 0: none are saved.",
+        low=0,
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class LogSettings:
     """The log on stderr. Questions and document text are not logged."""
 
@@ -222,6 +252,7 @@ class Settings:
     search: SearchSettings = SearchSettings()
     cache: CacheSettings = CacheSettings()
     answer: AnswerSettings = AnswerSettings()
+    models: ModelsSettings = ModelsSettings()
     log: LogSettings = LogSettings()
     origins: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
     file: Path | None = field(default=None, compare=False)
@@ -238,6 +269,7 @@ SECTIONS: Mapping[str, type] = {
     "search": SearchSettings,
     "cache": CacheSettings,
     "answer": AnswerSettings,
+    "models": ModelsSettings,
     "log": LogSettings,
 }
 

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from answering import CHEESE_DE, TOWER_DE, hit
-from ragstone.answer.prompt import MIN_CHARACTERS, build, tokens
+from ragstone.answer.prompt import MIN_CHARACTERS, Earlier, build, tokens
 from ragstone.types import Message
 
 A, B = hit(TOWER_DE, title="Turm", uri="/a"), hit(CHEESE_DE, rank=1, title="Käse", uri="/b")
@@ -21,7 +21,8 @@ def test_questions_over_the_same_documents_share_everything_before_them() -> Non
 
 def test_the_conversation_stands_between_documents_and_question() -> None:
     turns = [Message("user", "Was ist das?"), Message("assistant", "Ein Turm.")]
-    prompt = build("Wie hoch?", [A], language="de", context=4096, max_tokens=100, history=turns)
+    earlier = Earlier(turns=tuple(turns))
+    prompt = build("Wie hoch?", [A], language="de", context=4096, max_tokens=100, earlier=earlier)
     assert [m.role for m in prompt.messages] == ["system", "user", "assistant", "user"]
     assert list(prompt.messages[1:3]) == turns
 
@@ -39,7 +40,8 @@ def test_a_document_cannot_leave_its_quotation() -> None:
 def test_the_prompt_fits(context: int, count: int, turns: int) -> None:
     hits = [hit(TOWER_DE * 4, rank=n) for n in range(count)]
     history = [Message("user", "Wort " * 40)] * turns
-    prompt = build("Wie hoch?", hits, language="de", context=context, max_tokens=64, history=history)
+    earlier = Earlier(turns=tuple(history))
+    prompt = build("Wie hoch?", hits, language="de", context=context, max_tokens=64, earlier=earlier)
     used = sum(tokens(m.content) for m in prompt.messages)
     least = tokens(build("Wie hoch?", [], language="de", context=context, max_tokens=64).messages[0].content)
     assert prompt.hits

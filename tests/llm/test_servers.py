@@ -125,7 +125,7 @@ def test_a_server_that_does_not_stream() -> None:
 def test_a_deadline_cuts_a_slow_drip(name: str) -> None:
     script = Script(words=("so ",) * 2000, pause=0.01)
     with serving(OpenAIHandler if name == "openai" else OllamaHandler, script) as url:
-        llm = OpenAIChat(f"{url}/v1", "m") if name == "openai" else OllamaChat(url, "m", context=512)
+        llm = OpenAIChat(f"{url}/v1", "m") if name == "openai" else OllamaChat(url, "m")
         started = time.monotonic()
         with pytest.raises(DeadlineExceeded):
             list(llm.stream(ASK, Call(5000, started + 0.3)))

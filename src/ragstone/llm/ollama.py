@@ -78,6 +78,10 @@ class OllamaChat:
         self._http = client()
 
     @property
+    def url(self) -> str:
+        return self._url
+
+    @property
     def name(self) -> str:
         if not self._model:
             self._model = self._choose()
