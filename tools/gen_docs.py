@@ -30,6 +30,7 @@ from ragstone.settings import SECTIONS, expected  # noqa: E402
 
 GENERATED = "<!-- Written by tools/gen_docs.py; edit the code instead. -->"
 SUBCOMMANDS = {
+    "models": ("list", "status", "preload"),
     "config": ("show", "path", "init"),
     "eval": ("retrieval", "answers"),
     "bench": ("run", "compare"),

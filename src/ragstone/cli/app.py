@@ -49,7 +49,7 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, str]]] = {
     },
     "Setup": {
         "config": ("configuration", "Show settings and where each comes from; write a file."),
-        "models": ("configuration", "List embedding models."),
+        "models": ("configuration", "List embedding models; show and load language models."),
         "doctor": ("doctor", "Check this installation and say what to do."),
         "completion": ("configuration", "Print a completion script for a shell."),
     },
