@@ -28,6 +28,7 @@ class Script:
     content_type: str = ""
     piece: int = 0
     usage: bool = True
+    cached: int = 0
     requests: list[tuple[str, dict[str, Any], dict[str, str]]] = field(default_factory=list)
     stopped: threading.Event = field(default_factory=threading.Event)
     models: list[dict[str, Any]] = field(default_factory=list)
@@ -108,7 +109,9 @@ class OpenAIHandler(_Handler):
         pieces += [event({"content": word}) for word in self.script.words]
         pieces.append(event({}, "length" if len(self.script.words) > body["max_tokens"] else "stop"))
         if self.script.usage:
-            usage = {"prompt_tokens": 7, "completion_tokens": len(self.script.words), "total_tokens": 13}
+            usage: dict[str, Any] = {"prompt_tokens": 7, "completion_tokens": len(self.script.words), "total_tokens": 13}
+            if self.script.cached:
+                usage["prompt_tokens_details"] = {"cached_tokens": self.script.cached}
             pieces.append(b"data: " + json.dumps({**head, "choices": [], "usage": usage}).encode() + b"\n\n")
         self._stream("text/event-stream; charset=utf-8", [*pieces, b"data: [DONE]\n\n"])
 

@@ -4,8 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from answering import CHEESE_DE, TOWER_DE, hit
-from ragstone.answer.prompt import MIN_CHARACTERS, Earlier, build, tokens
-from ragstone.types import Message
+from ragstone.answer.conversation import Conversation
+from ragstone.answer.prompt import MIN_CHARACTERS, Earlier, Prompt, beginning, build, tokens
+from ragstone.types import Hit, Message
 
 A, B = hit(TOWER_DE, title="Turm", uri="/a"), hit(CHEESE_DE, rank=1, title="Käse", uri="/b")
 
@@ -47,3 +48,44 @@ def test_the_prompt_fits(context: int, count: int, turns: int) -> None:
     assert prompt.hits
     assert prompt.left_out == count - len(prompt.hits)
     assert used <= max(context - 64, least + MIN_CHARACTERS)
+
+
+def continued(question: str, hits: list[Hit], earlier: Earlier, context: int = 4096) -> Prompt:
+    return build(question, hits, language="de", context=context, max_tokens=100, earlier=earlier)
+
+
+def test_the_next_question_only_adds_to_the_conversation() -> None:
+    talk = Conversation("c")
+    first = build("Wie hoch?", [A], language="de", context=4096, max_tokens=100)
+    talk.add("Wie hoch?", first, " 330 Meter.")
+    second = continued("Wie alt?", [A], talk.earlier)
+    assert second.messages[: len(first.messages)] == first.messages
+    assert second.messages[-2] == Message("assistant", " 330 Meter.")
+    assert "<document" not in second.messages[-1].content, "what is there already is not sent again"
+    talk.add("Wie alt?", second, "Von 1889.")
+    third = continued("Wie schwer ist ein Laib?", [B, A], talk.earlier)
+    assert third.messages[: len(second.messages)] == second.messages
+    assert third.messages[-1].content.count("<document number") == 1
+    assert 'number="2"' in third.messages[-1].content
+    assert [h.chunk.uri for h in third.hits] == ["/a", "/b"]
+    talk.restart()
+    assert continued("Wie hoch?", [A], talk.earlier) == first
+
+
+def test_a_conversation_that_outgrows_the_window_is_laid_out_anew_with_its_latest_turns() -> None:
+    talk = Conversation()
+    for number in range(40):
+        question = f"Frage {number}?"
+        hits = [hit(f"{number} {TOWER_DE}", rank=number)]
+        prompt = continued(question, hits, talk.earlier, context=2048)
+        assert sum(tokens(m.content) for m in prompt.messages) <= 2048 - 100
+        assert hits[0] in prompt.hits
+        talk.add(question, prompt, "Ja.")
+    assert prompt.messages[0].role == "system"
+    assert "Frage 38?" in "".join(m.content for m in prompt.messages)
+
+
+def test_what_is_loaded_ahead_is_how_every_prompt_begins() -> None:
+    [message] = beginning()
+    prompt = build("Wie hoch?", [A, B], language="de", context=4096, max_tokens=100)
+    assert prompt.messages[0].content.startswith(message.content)

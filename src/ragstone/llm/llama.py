@@ -40,7 +40,7 @@ IDLE_SECONDS = 600.0
 
 class Order(msgspec.Struct, frozen=True):
     """What the child is told on its standard input. `context` is each slot's, `idle` in seconds; `threads` 0 means all
-    it may use; without `slots_folder` no slot is saved."""
+    it may use. What is saved of slots goes to `slots_folder`."""
 
     model: str
     context: int
@@ -246,10 +246,9 @@ class LlamaServer:
             raise ModelMissing("Local models need the llama extra.", 'Install it: pip install "ragstone[llama]"')
         key = secrets.token_urlsafe(32)
         state = "" if self._state is None else str(self._state)
-        folder = str(self._folder) if self._saved_bytes else ""
-        order = Order(str(self._model), self._wanted, self._threads, self._slots, folder, key, state, self._idle)
-        if self._folder is not None:
-            self._folder.mkdir(mode=0o700, exist_ok=True)  # the server refuses a folder that is not there
+        folder = self._place()
+        folder.mkdir(mode=0o700, exist_ok=True)  # the server refuses a folder that is not there
+        order = Order(str(self._model), self._wanted, self._threads, self._slots, str(folder), key, state, self._idle)
         with tempfile.TemporaryFile() as log:
             process = subprocess.Popen(
                 [sys.executable, "-P", str(CHILD)],

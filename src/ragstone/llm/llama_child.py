@@ -60,7 +60,7 @@ def _serve(order: dict[str, Any]) -> Any:
     params.cors_origins = "http://127.0.0.1"
     params.ui = False
     params.endpoint_slots = True  # behind the key; saves and restores what a slot has computed
-    params.slot_save_path = order["slots_folder"] + "/" if order["slots_folder"] else ""
+    params.slot_save_path = order["slots_folder"] + "/"
     params.offline = True
     params.verbosity = 0
     params.n_ctx = order["context"] * order["slots"]

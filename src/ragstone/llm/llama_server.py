@@ -72,13 +72,17 @@ class Running:
                 yield delta
 
     def prepare(self, messages: Sequence[Message]) -> None:
-        """Computes the beginning that prompts share in every slot that nobody used yet."""
+        """Computes the beginning that prompts share in every slot that nobody used yet: in one of them, from which the
+        others copy it."""
         fresh = self.warm.slots - len(self.slots.records())
         with contextlib.ExitStack() as stack:
-            for _ in range(fresh):
+            for copy in range(fresh):
                 held = stack.enter_context(self.slots.hold(Call(1)))
-                for _delta in self._chats[held.number].stream(messages, Call(1)):
-                    pass
+                if not (copy and self.slots.copied_to(held.number)):
+                    for _delta in self._chats[held.number].stream(messages, Call(1)):
+                        pass
+                    if copy + 1 < fresh:
+                        stack.enter_context(self.slots.copying(held.number))
 
     def save(self) -> None:
         self.slots.save()

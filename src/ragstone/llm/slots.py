@@ -34,6 +34,7 @@ PATIENCE_SECONDS = 30.0
 SAVED_SECONDS = 7 * 86_400.0
 """A saved slot that nobody came back for is removed."""
 SAVED = ".kv"
+COPY = f"copy{SAVED}"
 GENERATION = "generation"
 
 Act = Callable[[int, str, str], None]
@@ -121,6 +122,27 @@ class Slots:
                     self._save(held, _generation(self._folder))
                 finally:
                     os.close(held.handle)
+
+    @contextlib.contextmanager
+    def copying(self, number: int) -> Iterator[None]:
+        """While inside, `copied_to` gives other slots what this one holds."""
+        file = self._folder / COPY
+        with contextlib.suppress(ModelError):
+            self._act(number, "save", COPY)
+        try:
+            yield
+        finally:
+            file.unlink(missing_ok=True)
+
+    def copied_to(self, number: int) -> bool:
+        """Whether the slot holds the copy now."""
+        if not (self._folder / COPY).exists():
+            return False
+        try:
+            self._act(number, "restore", COPY)
+        except ModelError:
+            return False
+        return True
 
     def records(self) -> list[Record]:
         return [record for record in read(self._folder) if record.child == self._child]
