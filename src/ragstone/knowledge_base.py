@@ -108,6 +108,10 @@ class LanguageModels(Protocol):
         """Name and seconds of loading of each that was not loaded. Raises ModelError."""
         ...
 
+    def unload(self) -> None:
+        """Frees their memory, but for what other processes use."""
+        ...
+
     def end(self, conversation: str) -> None: ...
 
     def forget(self, *, erase: bool = False) -> None:
@@ -559,6 +563,10 @@ class KnowledgeBase:
         """Loads them, so that the first question does not wait for it; name and seconds of each that was not there.
         Raises ModelError."""
         return self._parts.language_models().load()
+
+    def unload_models(self) -> None:
+        """Frees their memory, but for what other processes use; conversations are saved. Raises ModelError."""
+        self._parts.language_models().unload()
 
     # ------------------------------------------------------------------ care
     def verify(self, *, progress: ProgressCallback | None = None) -> VerifyReport:

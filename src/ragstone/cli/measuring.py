@@ -156,7 +156,8 @@ def bench_run(
 ) -> int:
     """Measure speed and memory with the settings in force.
 
-    Works in folders of its own with made text. Other work on the machine moves seconds; ratios are steadier.
+    Works in folders of its own with made text. The part `local_model` is there where answer.model is one of this
+    machine. Other work on the machine moves seconds; ratios are steadier.
     """
     from ..measure import bench
 
@@ -167,6 +168,7 @@ def bench_run(
             chunks=chunks,
             megabytes=megabytes,
             pdfs=pdfs,
+            local=session.settings.answer.model.startswith(("gguf:", "ollama:")),
             only=frozenset(only or ()),
             progress=progress,
         )

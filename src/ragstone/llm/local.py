@@ -61,6 +61,10 @@ class LocalModels:
         loads = [(model.name, model.load(self._beginning)) for model in self._opened()]
         return [(name, seconds) for name, seconds in loads if seconds]
 
+    def unload(self) -> None:
+        for model in self._opened():
+            model.unload()
+
     def end(self, conversation: str) -> None:
         with self._lock:
             models = list(self._models)

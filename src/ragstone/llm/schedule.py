@@ -87,6 +87,15 @@ class Scheduler:
         with self._changed:
             return model.last_seconds if model.loads > before else again
 
+    def unload(self, llm: LocalLLM) -> bool:
+        """At once, whatever waits; False where a call or another process uses it."""
+        with self._changed:
+            model = self._known(llm)
+            if model.running or self._switching or not llm.unload():
+                return False
+            model.loaded = False
+            return True
+
     def switch_seconds(self, llm: LocalLLM) -> float:
         """What loading it costs, as measured; 0.0 before the first time."""
         with self._changed:
@@ -225,7 +234,7 @@ class Scheduled:
         return self._scheduler.load(self._llm, messages)
 
     def unload(self) -> bool:
-        return self._llm.unload()
+        return self._scheduler.unload(self._llm)
 
     def end(self, conversation: str) -> None:
         self._llm.end(conversation)

@@ -185,10 +185,9 @@ class Slots:
             try:
                 self._act(held.number, "restore", record.file)
                 record.restores += 1
-                os.utime(saved)
-            except (ModelError, OSError) as error:
+            except ModelError as error:
                 log.debug("a saved slot could not be restored: %s", error)  # it is computed again
-                saved.unlink(missing_ok=True)
+            saved.unlink(missing_ok=True)  # it grows in the slot from here on
 
     def _save(self, held: Held, generation: str) -> None:
         if not held.record.file or held.record.generation != generation:
