@@ -221,6 +221,16 @@ def test_a_model_that_does_not_load_blocks_nobody() -> None:
     assert list(Scheduled(b, scheduler).stream(ASK, Call(1)))
 
 
+def test_asking_for_the_window_loads_in_a_turn() -> None:
+    events: list[str] = []
+    a, b = Steps("a", events=events), Steps("b", events=events)
+    scheduler = Scheduler(memory=15)
+    assert Scheduled(a, scheduler).context == 100
+    other = Scheduled(b, scheduler)
+    assert (other.context, other.context) == (100, 100)
+    assert events == ["load a", "unload a", "load b"]
+
+
 def test_loading_ahead_takes_its_turn_and_tells_the_seconds() -> None:
     llm, scheduler = Steps("a"), Scheduler()
     made = Scheduled(llm, scheduler)

@@ -190,7 +190,7 @@ def test_ollama_takes_what_is_loaded_and_keeps_its_window() -> None:
     assert path == "/api/chat"
     assert body["keep_alive"] == -1
     assert body["options"] == {"num_ctx": 16384, "num_predict": 50, "temperature": 0.0}
-    assert (body["truncate"], body["shift"]) == (False, False)
+    assert (body["truncate"], body["shift"], "format" in body) == (False, False, False)
 
 
 def test_ollama_loads_with_the_options_of_its_calls_and_tells_its_memory() -> None:
@@ -203,6 +203,14 @@ def test_ollama_loads_with_the_options_of_its_calls_and_tells_its_memory() -> No
         status = llm.status()
     assert (status.size, status.ram, status.vram, status.context) == (5, 2_000_000, 1_000_000, 8192)
     assert status.expires == pytest.approx(1795253400.123456)
+
+
+def test_ollama_is_given_the_schema_of_the_answer() -> None:
+    schema = {"type": "object", "properties": {"n": {"type": "integer"}}}
+    script = Script()
+    with serving(OllamaHandler, script) as url:
+        list(OllamaChat(url, "m", context=512).stream(ASK, Call(50, schema=schema)))
+    assert script.requests[-1][1]["format"] == schema
 
 
 def test_ollama_never_answers_to_a_prompt_that_was_cut() -> None:

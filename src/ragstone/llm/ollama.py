@@ -198,6 +198,7 @@ class OllamaChat:
             "keep_alive": _keep_alive(self._keep_alive),
             "truncate": False,
             "shift": False,
+            **({} if call.schema is None else {"format": call.schema}),
             "options": {**self._options(), "num_predict": call.max_tokens, "temperature": self._temperature},
         }
         with exchange(

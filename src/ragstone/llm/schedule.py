@@ -216,6 +216,7 @@ class Scheduled:
     def __init__(self, llm: LocalLLM, scheduler: Scheduler) -> None:
         self._llm = llm
         self._scheduler = scheduler
+        self._window = 0
 
     @property
     def name(self) -> str:
@@ -223,7 +224,11 @@ class Scheduled:
 
     @property
     def context(self) -> int:
-        return self._llm.context
+        """Of the loaded model: asking the first time takes a turn, so that it is not loaded beside the others."""
+        if not self._window:
+            with self._scheduler.turn(self._llm, Call(1)):
+                self._window = self._llm.context
+        return self._window
 
     def stream(self, messages: Sequence[Message], call: Call) -> Iterator[Delta]:
         with self._scheduler.turn(self._llm, call):
