@@ -17,7 +17,8 @@ WORDS = ("Die ", "Höhe ", "ist ", "330 ", "Meter", ".")
 @dataclass
 class Script:
     """How the server behaves. `pause` seconds between pieces; `cut` ends the connection after so many pieces;
-    `refuse` gives answers (status, body) that come before the first normal one; `raw` replaces the whole body."""
+    `refuse` gives answers (status, body) that come before the first normal one; `raw` replaces the whole body.
+    `window` in words is what Ollama's prompts may have, `load_seconds` what loading a model there takes."""
 
     words: tuple[str, ...] = WORDS
     pause: float = 0.0
@@ -27,10 +28,13 @@ class Script:
     content_type: str = ""
     piece: int = 0
     usage: bool = True
+    cached: int = 0
     requests: list[tuple[str, dict[str, Any], dict[str, str]]] = field(default_factory=list)
     stopped: threading.Event = field(default_factory=threading.Event)
     models: list[dict[str, Any]] = field(default_factory=list)
     loaded: list[dict[str, Any]] = field(default_factory=list)
+    window: int = 0
+    load_seconds: float = 0.0
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -105,7 +109,9 @@ class OpenAIHandler(_Handler):
         pieces += [event({"content": word}) for word in self.script.words]
         pieces.append(event({}, "length" if len(self.script.words) > body["max_tokens"] else "stop"))
         if self.script.usage:
-            usage = {"prompt_tokens": 7, "completion_tokens": len(self.script.words), "total_tokens": 13}
+            usage: dict[str, Any] = {"prompt_tokens": 7, "completion_tokens": len(self.script.words), "total_tokens": 13}
+            if self.script.cached:
+                usage["prompt_tokens_details"] = {"cached_tokens": self.script.cached}
             pieces.append(b"data: " + json.dumps({**head, "choices": [], "usage": usage}).encode() + b"\n\n")
         self._stream("text/event-stream; charset=utf-8", [*pieces, b"data: [DONE]\n\n"])
 
@@ -141,6 +147,15 @@ class OllamaHandler(_Handler):
             self._json(200, {"model_info": info, "capabilities": skills, "details": {"family": "llama"}})
             return
 
+        if self.path == "/api/generate" and not body.get("prompt"):
+            self._load(body)
+            return
+        if self.path == "/api/chat" and not body.get("shift", True) and self.script.window:
+            words = sum(len(m["content"].split()) for m in body["messages"])
+            if words > self.script.window:
+                self._json(400, {"error": "the input length exceeds the context length"})
+                return
+
         def line(**parts: object) -> bytes:
             value = {"model": body["model"], "created_at": "2026-11-21T00:00:00Z", **parts}
             return json.dumps(value, ensure_ascii=False).encode() + b"\n"
@@ -152,6 +167,21 @@ class OllamaHandler(_Handler):
             message={"role": "assistant", "content": ""}, done=True, done_reason=reason, load_duration=1, **counts
         )
         self._stream("application/x-ndjson", [*pieces, end])
+
+
+    def _load(self, body: dict[str, Any]) -> None:
+        """Without a prompt: loads the model, or unloads it where it is not to be kept alive."""
+        name = body["model"] if ":" in body["model"] else f"{body['model']}:latest"
+        kept = [m for m in self.script.loaded if m["name"] != name]
+        unload = body.get("keep_alive") == 0
+        time.sleep(0.0 if unload else self.script.load_seconds)
+        if not unload:
+            window = body.get("options", {}).get("num_ctx", 4096)
+            entry = {"name": name, "model": name, "size": 3_000_000, "size_vram": 1_000_000, "context_length": window}
+            kept.append({**entry, "expires_at": "2026-11-21T10:30:00.123456789+01:00"})
+        self.script.loaded[:] = kept
+        reason = "unload" if unload else "load"
+        self._json(200, {"model": body["model"], "response": "", "done": True, "done_reason": reason})
 
 
 @contextmanager

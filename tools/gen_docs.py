@@ -30,6 +30,7 @@ from ragstone.settings import SECTIONS, TABLES, expected  # noqa: E402
 
 GENERATED = "<!-- Written by tools/gen_docs.py; edit the code instead. -->"
 SUBCOMMANDS = {
+    "models": ("list", "status", "preload"),
     "config": ("show", "path", "init"),
     "budget": ("show", "set", "history"),
     "eval": ("retrieval", "answers"),

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from .embedding.workers import EmbeddingWorker
     from .index.sync import CollectionIndex
     from .ingest.sandbox import Sandbox
+    from .llm.local import LocalModels
     from .protocols import LLM, Cache, Embedder, Reranker, Vectors
     from .types import Space
 
@@ -105,7 +106,8 @@ def _parts(
     registry = ModelRegistry(threads=chosen.threads, provider=chosen.provider)
     closers: list[Callable[[], None]] = []
     models = _Models(settings, registry, closers, environ)
-    llm = Once(lambda: language_model(settings, closers))
+    local = Once(lambda: _local_models(settings, llm))
+    llm = Once(lambda: language_model(settings, local(), closers))
     caches = settings.cache
     in_memory = (caches.entries, caches.megabytes, caches.ttl, caches.policy)
     persistent = _persistent(settings, store, remember, closers)
@@ -157,6 +159,7 @@ def _parts(
         )
 
     prepare = _prepare_options(settings)
+    background = settings.embedding.background and not read_only
     return Parts(
         store=store,
         spaces=spaces,
@@ -181,10 +184,12 @@ def _parts(
         made_by=made_by,
         prewarm=caches.prewarm if settings.embedding.background else 0,
         count_questions=caches.prewarm > 0,
-        background=settings.embedding.background and not read_only,
+        background=background,
         evidence_depth=EVIDENCE_DEPTH,
         vector_structure=settings.search.vector_index,
         models=registry.installed,
+        language_models=local,
+        preload=settings.models.preload and background,
         closers=closers,
     )
 
@@ -368,3 +373,12 @@ def _prepare_options(settings: Settings) -> PrepareOptions:
             wall_seconds=max(limits.wall_seconds, OCR_SECONDS),
         )
     return PrepareOptions(limits=limits, max_tokens=ingest.chunk_tokens)
+
+
+def _local_models(settings: Settings, llm: Callable[[], LLM | None]) -> LocalModels:
+    from .answer.prompt import beginning
+    from .llm.local import FOLDER, LocalModels
+
+    return LocalModels(
+        settings.data.folder / FOLDER, memory=settings.models.memory_mb << 20, opening=llm, beginning=beginning()
+    )

@@ -13,11 +13,12 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
 from .answer.answerer import Answerer
+from .answer.conversation import Conversation
 from .cache.answers import KeptAnswer, evidence_key, keep
 from .cache.persistent import Persistent
 from .embedding.background import BackgroundEmbedding
@@ -49,6 +50,7 @@ from .types import (
     IngestReport,
     Metadata,
     Mode,
+    ModelStatus,
     ParsedDocument,
     ProgressCallback,
     Recipe,
@@ -97,8 +99,31 @@ class Parts:
     evidence_depth: int
     vector_structure: Structure
     models: Callable[[], list[dict[str, Any]]]
+    language_models: Callable[[], LanguageModels]
+    preload: bool
+    """Whether the language models are loaded as soon as the knowledge base is opened."""
     closers: Sequence[Callable[[], None]] = ()
     """Read when the knowledge base closes: what was opened meanwhile adds to it."""
+
+
+class LanguageModels(Protocol):
+    """The language models of this machine that may answer."""
+
+    def status(self) -> list[ModelStatus]: ...
+
+    def load(self) -> list[tuple[str, float]]:
+        """Name and seconds of loading of each that was not loaded. Raises ModelError."""
+        ...
+
+    def unload(self) -> None:
+        """Frees their memory, but for what other processes use."""
+        ...
+
+    def end(self, conversation: str) -> None: ...
+
+    def forget(self, *, erase: bool = False) -> None:
+        """Documents were removed: nothing computed from prompts may be used again; with `erase` it is gone at once."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +162,10 @@ class KnowledgeBase:
         if parts.prewarm and parts.persistent is not None:
             self._prewarming = threading.Thread(target=self._prewarm, name="ragstone-prewarm", daemon=True)
             self._prewarming.start()
+        self._preloading: threading.Thread | None = None
+        if parts.preload:
+            self._preloading = threading.Thread(target=self._preload, name="ragstone-preload", daemon=True)
+            self._preloading.start()
 
     # ------------------------------------------------------------------ documents in
     def add(
@@ -166,7 +195,7 @@ class KnowledgeBase:
             for path in given:
                 if Path(path).is_dir():
                     pipeline.remember(self._store, collection, path, metadata or {})
-        self._after_write(collection)
+        self._after_write(collection, removed=_removes(report))
         return report
 
     def add_texts(
@@ -195,7 +224,7 @@ class KnowledgeBase:
         report = pipeline.ingest_prepared(
             self._store, (prepared(item) for item in texts), collection, progress=progress
         )
-        self._after_write(collection)
+        self._after_write(collection, removed=_removes(report))
         return report
 
     def embed_pending(self, *, collection: str | None = None, progress: ProgressCallback | None = None) -> int:
@@ -220,7 +249,7 @@ class KnowledgeBase:
                     salt=self._parts.salt,
                 )
             )  # fmt: skip
-            self._after_write(name)
+            self._after_write(name, removed=_removes(reports[-1]))
         return pipeline.joined(reports)
 
     def watch(
@@ -240,7 +269,7 @@ class KnowledgeBase:
                 self._store, self._reader(), collection, change, self._parts.source_options, progress=progress,
                 salt=self._parts.salt,
             )  # fmt: skip
-            self._after_write(collection)
+            self._after_write(collection, removed=_removes(report))
             yield report
 
     def remove(self, patterns: Sequence[str], *, collection: str = DEFAULT_COLLECTION) -> list[str]:
@@ -257,7 +286,7 @@ class KnowledgeBase:
         for pattern in patterns:
             if "\0" not in pattern:
                 self._store.remove_root(collection, uri_of(os.path.abspath(pattern)))  # noqa: PTH100 - as it was given
-        self._after_write(collection)
+        self._after_write(collection, removed=bool(removed))
         return removed
 
     def drop_collection(self, name: str) -> None:
@@ -267,7 +296,7 @@ class KnowledgeBase:
             index = self._indexes.pop(name, None)
         if index is not None:
             index.close()
-        self._settle()
+        self._settle(removed=True)
 
     # ------------------------------------------------------------------ answers out
     def search(
@@ -362,11 +391,15 @@ class KnowledgeBase:
         filter: Filter | None = None,
         deadline: float | None = None,
         cache: bool = True,
+        conversation: Conversation | None = None,
     ) -> Answer:
         """An answer whose every sentence names the spans that support it. `deadline` is `time.monotonic()` seconds.
+        With `conversation`, a generating model answers it as the next question, and computes only what is new.
         Raises QueryError, NotFound, DeadlineExceeded."""
         final = None
-        for event in self.ask_stream(question, collections=collections, filter=filter, deadline=deadline, cache=cache):
+        for event in self.ask_stream(
+            question, collections=collections, filter=filter, deadline=deadline, cache=cache, conversation=conversation
+        ):
             final = event.answer or final
         if final is None:
             raise InputError("the answer ended without a result.")
@@ -380,9 +413,11 @@ class KnowledgeBase:
         filter: Filter | None = None,
         deadline: float | None = None,
         cache: bool = True,
+        conversation: Conversation | None = None,
     ) -> Iterator[AnswerEvent]:
         """Stages and tokens as they come; the last event is `final`. An answer that was made before from exactly the
-        passages that a search gives now comes again, as one token; its timings then name `cache`."""
+        passages that a search gives now comes again, as one token; its timings then name `cache`. Inside a
+        conversation every answer is made anew, because it depends on what was said."""
         yield AnswerEvent("stage", "search")
         started = time.perf_counter()
         found = self.search(
@@ -392,7 +427,9 @@ class KnowledgeBase:
         language = detect_query(question, ("de", "en"))
         searched = _milliseconds(started)
         space = self._parts.spaces.active(self._chosen(collections)[0]).id
-        key = self._answer_key(question, language, space, found.hits) if cache else None
+        if conversation is not None:
+            self._check(conversation)
+        key = self._answer_key(question, language, space, found.hits) if cache and conversation is None else None
         if key is not None:
             kept = self._parts.answers.get(key)
             if kept is not None:
@@ -402,7 +439,10 @@ class KnowledgeBase:
                 yield AnswerEvent("token", kept.answer.text)
                 yield AnswerEvent("final", answer=replace(kept.answer, timings=timings, notes=notes))
                 return
-        for event in self._parts.answerer(space).stream(question, found.hits, language=language, deadline=deadline):
+        events = self._parts.answerer(space).stream(
+            question, found.hits, language=language, deadline=deadline, conversation=conversation
+        )
+        for event in events:
             if event.answer is None:
                 yield event
                 continue
@@ -411,6 +451,24 @@ class KnowledgeBase:
             timings = {"search": found.timings["total"], **event.answer.timings}
             notes = (*found.notes, *event.answer.notes)
             yield AnswerEvent("final", answer=replace(event.answer, timings=timings, notes=notes))
+
+    def _check(self, conversation: Conversation) -> None:
+        """A conversation does not go on from a passage that was removed meanwhile."""
+        wanted = {(hit.chunk.id, hit.chunk.content_hash) for hit in conversation.earlier.hits}
+        if wanted - {(chunk.id, chunk.content_hash) for chunk in self._store.chunks([id for id, _ in wanted])}:
+            conversation.restart()
+
+    def end(self, conversation: Conversation) -> None:
+        """It is over: what a local model kept for its next question is removed."""
+        conversation.restart()
+        self._parts.language_models().end(conversation.id)
+
+    def _preload(self) -> None:
+        """Loads what will answer before somebody asks."""
+        try:
+            self._parts.language_models().load()
+        except RagstoneError as error:
+            log.warning("the language model was not loaded ahead: %s", error)  # the first question tells as well
 
     def _answer_key(self, question: str, language: str, space: str, hits: Sequence[Hit]) -> bytes | None:
         """None where a model server that has to say what it runs does not answer."""
@@ -541,7 +599,7 @@ class KnowledgeBase:
         self.index(collection).refresh()
         if wait and self._parts.worker is not None:
             self._embedding().run(collection, only=space.id, progress=progress, wait_for_others=True)
-            self._after_write(collection)
+            self._after_write(collection, removed=False)
         elif self._background is not None:
             self._background.wake()
         return self._space(collection, space.id)
@@ -581,6 +639,21 @@ class KnowledgeBase:
     def _space(self, collection: str, space: str) -> SpaceStatus:
         return next(s for s in self._parts.spaces.statuses(collection) if s.space == space)
 
+    # ------------------------------------------------------------------ language models
+    def model_status(self) -> list[ModelStatus]:
+        """How the language models of this machine that may answer stand now; starts and loads nothing. Raises
+        ModelError."""
+        return self._parts.language_models().status()
+
+    def load_models(self) -> list[tuple[str, float]]:
+        """Loads them, so that the first question does not wait for it; name and seconds of each that was not there.
+        Raises ModelError."""
+        return self._parts.language_models().load()
+
+    def unload_models(self) -> None:
+        """Frees their memory, but for what other processes use; conversations are saved. Raises ModelError."""
+        self._parts.language_models().unload()
+
     # ------------------------------------------------------------------ care
     def verify(self, *, progress: ProgressCallback | None = None) -> VerifyReport:
         """Compares the store, every index and the log; `problems` is empty when all agree."""
@@ -602,9 +675,10 @@ class KnowledgeBase:
 
     def purge_caches(self) -> None:
         """Forgets every result, answer, vector of a question and counted question, in memory and down to the bytes in
-        cache.db. Raises StoreError."""
+        cache.db, and what local models computed from prompts. Raises StoreError."""
         self._parts.results.clear()
         self._parts.answers.clear()
+        self._parts.language_models().forget(erase=True)
         if self._parts.persistent is not None:
             self._parts.persistent.purge()
 
@@ -618,7 +692,7 @@ class KnowledgeBase:
         """Reads what `export` wrote; returns the number of documents. Raises NotFound, DamagedFile."""
         count, names = import_documents(self._store, Path(path), progress)
         for name in names:
-            self._after_write(name)
+            self._after_write(name, removed=True)  # what was there is replaced
         return count
 
     def purge(self) -> int:
@@ -656,8 +730,9 @@ class KnowledgeBase:
         self._closing.set()
         if self._background is not None:
             self._background.stop()
-        if self._prewarming is not None:
-            self._prewarming.join()
+        for thread in (self._prewarming, self._preloading):
+            if thread is not None:
+                thread.join()
         if self._indexer is not None:
             self._indexer.stop()
         with self._lock:
@@ -732,8 +807,8 @@ class KnowledgeBase:
             return names
         return [name for chosen in collections for name in self._named(chosen)]
 
-    def _after_write(self, collection: str) -> None:
-        self._settle()
+    def _after_write(self, collection: str, *, removed: bool) -> None:
+        self._settle(removed=removed)
         index = self.index(collection)
         index.refresh()
         try:
@@ -753,14 +828,21 @@ class KnowledgeBase:
     def _serving(self) -> bool:
         return time.monotonic() - self._asked_at < SERVING_SECONDS
 
-    def _settle(self) -> None:
-        """What is gone from the store goes from the cache on disk as well. It is never served; and where it cannot be
-        removed now, the next write, of any process, removes it."""
+    def _settle(self, *, removed: bool) -> None:
+        """What is gone from the store goes from the cache on disk as well, and from the slots of local models. It is
+        never served; and where it cannot be removed now, the next write, of any process, removes it."""
+        if removed:
+            self._parts.language_models().forget()
         if self._parts.persistent is not None:
             try:
                 self._parts.persistent.settle()
             except StoreError as error:
                 log.warning("deleted passages wait to be removed from cache.db: %s", error)
+
+
+def _removes(report: IngestReport) -> bool:
+    """Whether any text that was there is gone."""
+    return any(file.chunks_removed or file.state == "removed" for file in report.files)
 
 
 def _counts(cache: Cache[Any, Any]) -> dict[str, float]:

@@ -14,10 +14,11 @@ from .types import Caller, Purpose
 if TYPE_CHECKING:
     from .budget.spending import Spending
     from .llm.chain import Entry
+    from .llm.local import LocalModels
     from .protocols import LLM
 
 
-def language_model(settings: Settings, closers: list[Callable[[], None]]) -> LLM | None:
+def language_model(settings: Settings, local: LocalModels, closers: list[Callable[[], None]]) -> LLM | None:
     """The setting answer.model is "extractive", "auto", "gateway", or KIND:NAME."""
     from .llm import OLLAMA_URL, find_llm
 
@@ -31,15 +32,16 @@ def language_model(settings: Settings, closers: list[Callable[[], None]]) -> LLM
     if answer.model == "auto":
         found = find_llm("auto", base_url=answer.base_url, **shared)
     elif answer.model == "gateway":
-        found = gateway(settings, spending)
+        found = gateway(settings, spending, local)
     elif kind == "ollama" and name:
         base_url = answer.base_url or OLLAMA_URL
-        found = find_llm("ollama", model=name, base_url=base_url, keep_alive=answer.keep_alive, **shared)
+        found = find_llm(
+            "ollama", model=name, base_url=base_url, keep_alive=answer.keep_alive, threads=answer.threads, **shared
+        )
     elif kind == "openai" and name:
         found = find_llm("openai", model=name, base_url=answer.base_url, **shared)
     elif kind == "gguf" and name:
-        state = settings.data.folder / "llama.json"
-        found = find_llm("llama", gguf=Path(name), threads=answer.threads, context=answer.context, state=state)
+        found = _file(Path(name), settings, local, threads=answer.threads, context=answer.context)
     else:
         raise SettingsError(
             f"answer.model = {answer.model!r} is not a way to answer.",
@@ -51,7 +53,22 @@ def language_model(settings: Settings, closers: list[Callable[[], None]]) -> LLM
     if answer.model == "gateway":  # which pays for each attempt
         return found
     url = answer.base_url if kind == "openai" else None
-    return spending.budgeted(found, provider=kind, model=name, url=url)
+    return spending.budgeted(local.take(found), provider=kind, model=name, url=url)
+
+
+def _file(path: Path, settings: Settings, local: LocalModels, *, threads: int, context: int) -> LLM | None:
+    from .llm import find_llm
+
+    models = settings.models
+    return find_llm(
+        "llama",
+        gguf=path,
+        threads=threads,
+        context=context,
+        state=local.state(path),
+        slots=models.slots,
+        saved_bytes=models.saved_mb << 20,
+    )
 
 
 def open_spending(settings: Settings) -> Spending:
@@ -70,7 +87,7 @@ def open_spending(settings: Settings) -> Spending:
     )
 
 
-def gateway(settings: Settings, spending: Spending) -> LLM:
+def gateway(settings: Settings, spending: Spending, local: LocalModels) -> LLM:
     """The providers of the settings behind one another, each attempt paid from the ledger. Asks none of them."""
     from .llm.breaker import BreakerFigures
     from .llm.chain import Chain, Policy
@@ -90,11 +107,11 @@ def gateway(settings: Settings, spending: Spending) -> LLM:
         hedge=g.hedge,
         local_only=g.local_only,
     )
-    entries = [_entry(name, provider, settings.data.folder, spending) for name, provider in settings.providers.items()]
+    entries = [_entry(name, provider, settings, spending, local) for name, provider in settings.providers.items()]
     return SingleFlight(Chain(entries, policy, orders=orders))
 
 
-def _entry(name: str, p: ProviderSettings, folder: Path, spending: Spending) -> Entry:
+def _entry(name: str, p: ProviderSettings, settings: Settings, spending: Spending, models: LocalModels) -> Entry:
     from .budget.money import DOLLAR
     from .budget.prices import FREE, flat
     from .llm import OLLAMA_URL, find_llm, loopback
@@ -115,10 +132,9 @@ def _entry(name: str, p: ProviderSettings, folder: Path, spending: Spending) -> 
         llm = gemini_api.GeminiChat(p.model, base_url=url, label=name, api_key=p.api_key, context=p.context)
         context = llm.context
     elif p.kind == "gguf":
-        state = folder / f"llama-{name}.json"
-        llm = find_llm("llama", gguf=Path(p.model), threads=p.threads, state=state, **shared)
+        llm = _file(Path(p.model), settings, models, threads=p.threads, context=context)
     elif p.kind == "ollama":
-        llm = find_llm("ollama", model=p.model, base_url=url, **shared)
+        llm = find_llm("ollama", model=p.model, base_url=url, threads=p.threads, **shared)
     else:
         llm = OpenAIChat(url, p.model, label=name, **shared)
     if llm is None:
@@ -134,4 +150,4 @@ def _entry(name: str, p: ProviderSettings, folder: Path, spending: Spending) -> 
         return None if known is None else known.bound(prompt, written) / DOLLAR
 
     conditions = Conditions(context, p.languages, local, p.max_cost, p.first_token)
-    return Entry(name, spending.budgeted(llm, provider=name, **terms), conditions, cost)
+    return Entry(name, spending.budgeted(models.take(llm), provider=name, **terms), conditions, cost)

@@ -23,6 +23,7 @@ from .types import (
     Document,
     Filter,
     Message,
+    ModelStatus,
     PreparedDocument,
     Space,
     SpaceUse,
@@ -86,6 +87,32 @@ class LLM(Protocol):
         ...
 
     def close(self) -> None: ...
+
+
+class LocalLLM(LLM, Protocol):
+    """A model whose memory is this machine's: it takes seconds to load, and others may have to go for it."""
+
+    @property
+    def lanes(self) -> int:
+        """Calls that it works on at the same time."""
+        ...
+
+    def load(self, messages: Sequence[Message] = ()) -> float:
+        """Loads it and computes the beginning of prompts, `messages`; returns the seconds that loading took, 0.0
+        where it was loaded. Raises ModelError."""
+        ...
+
+    def unload(self) -> bool:
+        """Frees its memory; False where another process uses it now."""
+        ...
+
+    def end(self, conversation: str) -> None:
+        """A conversation is over: what was kept for its next question is removed."""
+        ...
+
+    def status(self) -> ModelStatus:
+        """How it stands; starts and loads nothing. Raises ModelError."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -213,6 +213,36 @@ class AnswerSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelsSettings:
+    """Language models that use this machine's memory: gguf files, and Ollama where it runs here."""
+
+    preload: bool = _setting(
+        False,
+        "Load the model that answers when a process that stays (the library) opens the data, before the first "
+        "question; `ragstone models preload` does it at any time.",
+    )
+    memory_mb: int = _setting(
+        0,
+        "Memory for all of them, in MiB. Where not all fit, calls are grouped by model and models are unloaded for "
+        "each other; 0: all are kept until they are idle.",
+        low=0,
+    )
+    slots: int = _setting(
+        2,
+        "Calls that a gguf model works on at once, each with a window of `answer.context` tokens of its own. A "
+        "conversation keeps its slot, so its next question computes only what is new.",
+        low=1,
+        high=64,
+    )
+    saved_mb: int = _setting(
+        512,
+        "Disk for conversations that had to leave their slot, in MiB, in the data folder (mode 0600). They hold text "
+        "of documents in the model's form and are deleted with any removal of documents. 0: none are saved.",
+        low=0,
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class BudgetSettings:
     """What calls of language models may cost. A call is made only while the worst that it could cost is left in every
     budget that it counts against; models on machines of your own cost nothing and are counted. Days and months are
@@ -309,6 +339,7 @@ class Settings:
     search: SearchSettings = SearchSettings()
     cache: CacheSettings = CacheSettings()
     answer: AnswerSettings = AnswerSettings()
+    models: ModelsSettings = ModelsSettings()
     gateway: GatewaySettings = GatewaySettings()
     providers: Mapping[str, ProviderSettings] = field(default_factory=dict)
     budget: BudgetSettings = BudgetSettings()
@@ -328,6 +359,7 @@ SECTIONS: Mapping[str, type] = {
     "search": SearchSettings,
     "cache": CacheSettings,
     "answer": AnswerSettings,
+    "models": ModelsSettings,
     "gateway": GatewaySettings,
     "budget": BudgetSettings,
     "log": LogSettings,

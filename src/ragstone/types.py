@@ -360,6 +360,36 @@ class Delta:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelStatus:
+    """A language model on this machine, as it stands now. Sizes are bytes; `size` is that of its weights, `ram` and
+    `vram` what it takes while loaded. `last_used` and `expires` (when it will be unloaded) are POSIX seconds, None
+    where nobody tells. `prompt_tokens` of which `cached_tokens` had been computed before, and `calls`, count since it
+    was loaded; `saved` are bytes of conversations on the disk."""
+
+    name: str
+    kind: Literal["gguf", "ollama"]
+    loaded: bool
+    size: int = 0
+    ram: int = 0
+    vram: int = 0
+    context: int = 0
+    slots: int = 1
+    last_used: float | None = None
+    expires: float | None = None
+    load_seconds: float | None = None
+    conversations: int = 0
+    calls: int = 0
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    saved: int = 0
+
+    @property
+    def hit_rate(self) -> float:
+        """Share of the prompts' tokens that did not have to be computed."""
+        return self.cached_tokens / self.prompt_tokens if self.prompt_tokens else 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Space:
     """A vector space. Vectors of two spaces are never compared, even where the dimensions agree."""
 

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from command_line import CommandLine, write_documents
+from model_servers import OllamaHandler, Script, serving
 from ragstone import errors
 from ragstone.cli import records
 from ragstone.cli.app import run
@@ -21,7 +22,7 @@ from ragstone.knowledge_base import KnowledgeBase
 from ragstone.types import IngestReport
 from schema_check import mismatches
 
-EXIT_NOT_FOUND, EXIT_READ = 3, 4
+EXIT_NOT_FOUND, EXIT_READ, EXIT_MODEL = 3, 4, 6
 
 
 @pytest.fixture(scope="module")
@@ -418,7 +419,39 @@ def test_export_and_import(filled: CommandLine, tmp_path: Path) -> None:
 
 def test_models(ragstone: CommandLine) -> None:
     assert held(ragstone("models", "--json"), records.ModelsRecord)["models"]
+    assert held(ragstone("models", "list", "--json"), records.ModelsRecord)["models"]
     assert "multilingual-e5-small" in ragstone("models").out
+
+
+def test_no_language_model_of_this_machine_answers_by_default(filled: CommandLine) -> None:
+    assert held(filled("models", "status", "--json"), records.ModelStatusRecord)["models"] == []
+    assert held(filled("models", "preload", "--json"), records.PreloadRecord)["models"] == []
+    assert "No model of this machine answers" in filled("models", "status").err
+
+
+def test_a_model_that_runs_here_is_shown_and_loaded(filled: CommandLine) -> None:
+    script = Script(models=[{"name": "small:latest", "modified_at": "2026", "size": 2_000_000}], load_seconds=0.01)
+    with serving(OllamaHandler, script) as url:
+        chosen = ("--set", "answer.model=ollama:small", "--set", f"answer.base_url={url}")
+        [cold] = held(filled("models", "status", "--json", *chosen), records.ModelStatusRecord)["models"]
+        assert (cold["loaded"], cold["size"]) == (False, 2_000_000)
+        assert "not loaded" in filled("models", "status", *chosen).out
+        assert "loaded in" in filled("models", "preload", *chosen).out
+        assert "was loaded already" in filled("models", "preload", *chosen).out
+        [warm] = held(filled("models", "status", "--json", *chosen), records.ModelStatusRecord)["models"]
+        assert (warm["loaded"], warm["ram"], warm["vram"]) == (True, 2_000_000, 1_000_000)
+    gone = filled("models", "status", *chosen)
+    assert gone.code == EXIT_MODEL
+    assert "does not answer" in gone.err
+
+
+def test_a_missing_gguf_file_is_told_when_it_is_to_be_loaded(filled: CommandLine) -> None:
+    chosen = ("--set", "answer.model=gguf:/nowhere/model.gguf")
+    [status] = held(filled("models", "status", "--json", *chosen), records.ModelStatusRecord)["models"]
+    assert (status["loaded"], status["size"]) == (False, 0)
+    refused = filled("models", "preload", *chosen)
+    assert refused.code == EXIT_MODEL
+    assert "cannot be read" in refused.err
 
 
 def test_config_records(ragstone: CommandLine) -> None:

@@ -129,8 +129,8 @@ def test_the_server_wants_its_key(model: Path) -> None:
     llm = LlamaServer(model, context=512)
     try:
         assert llm.context == 512
-        assert llm._warm is not None
+        assert llm._running is not None
         with pytest.raises(ModelError, match="401"):
-            get_json(client(), f"http://127.0.0.1:{llm._warm.port}/v1/models", name="It")
+            get_json(client(), f"http://127.0.0.1:{llm._running.warm.port}/v1/models", name="It")
     finally:
         llm.close()

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from model_servers import WORDS, OllamaHandler, OpenAIHandler, OtherHandler, Script, serving
-from ragstone.errors import DeadlineExceeded, ModelError, ModelMissing, ModelUnavailable, SettingsError
+from ragstone.errors import DeadlineExceeded, ModelError, ModelMissing, ModelUnavailable, PromptTooLong, SettingsError
 from ragstone.llm import find_llm
 from ragstone.llm.ollama import OllamaChat
 from ragstone.llm.openai import DEFAULT_CONTEXT, OpenAIChat
@@ -37,6 +37,12 @@ def test_usage_is_estimated_where_the_server_does_not_tell() -> None:
     with serving(OllamaHandler, Script(usage=False)) as url:
         last = list(OllamaChat(url, "m").stream(ASK, Call(50)))[-1]
     assert last.usage == Usage(3, 6, estimated=True)
+
+
+def test_tokens_that_the_server_had_computed_are_told() -> None:
+    with serving(OpenAIHandler, Script(cached=5)) as url:
+        last = list(OpenAIChat(f"{url}/v1", "m").stream(ASK, Call(50)))[-1]
+    assert last.usage == Usage(7, 6, cached_tokens=5)
 
 
 def test_a_key_is_sent_as_bearer_and_only_when_set() -> None:
@@ -125,7 +131,7 @@ def test_a_server_that_does_not_stream() -> None:
 def test_a_deadline_cuts_a_slow_drip(name: str) -> None:
     script = Script(words=("so ",) * 2000, pause=0.01)
     with serving(OpenAIHandler if name == "openai" else OllamaHandler, script) as url:
-        llm = OpenAIChat(f"{url}/v1", "m") if name == "openai" else OllamaChat(url, "m", context=512)
+        llm = OpenAIChat(f"{url}/v1", "m") if name == "openai" else OllamaChat(url, "m")
         started = time.monotonic()
         with pytest.raises(DeadlineExceeded):
             list(llm.stream(ASK, Call(5000, started + 0.3)))
@@ -184,6 +190,43 @@ def test_ollama_takes_what_is_loaded_and_keeps_its_window() -> None:
     assert path == "/api/chat"
     assert body["keep_alive"] == -1
     assert body["options"] == {"num_ctx": 16384, "num_predict": 50, "temperature": 0.0}
+    assert (body["truncate"], body["shift"], "format" in body) == (False, False, False)
+
+
+def test_ollama_loads_with_the_options_of_its_calls_and_tells_its_memory() -> None:
+    script = Script(models=[{"name": "m:latest", "modified_at": "2026", "size": 5}])
+    with serving(OllamaHandler, script) as url:
+        llm = OllamaChat(url, "m", keep_alive="30m", threads=3)
+        llm.load()
+        loading = next(body for path, body, _ in script.requests if path == "/api/generate")
+        assert loading == {"model": "m", "keep_alive": "30m", "options": {"num_ctx": 8192, "num_thread": 3}}
+        status = llm.status()
+    assert (status.size, status.ram, status.vram, status.context) == (5, 2_000_000, 1_000_000, 8192)
+    assert status.expires == pytest.approx(1795253400.123456)
+
+
+def test_ollama_is_given_the_schema_of_the_answer() -> None:
+    schema = {"type": "object", "properties": {"n": {"type": "integer"}}}
+    script = Script()
+    with serving(OllamaHandler, script) as url:
+        list(OllamaChat(url, "m", context=512).stream(ASK, Call(50, schema=schema)))
+    assert script.requests[-1][1]["format"] == schema
+
+
+def test_ollama_never_answers_to_a_prompt_that_was_cut() -> None:
+    script = Script(window=50, models=[{"name": "m:latest"}])
+    with serving(OllamaHandler, script) as url:
+        llm = OllamaChat(url, "m", context=512)
+        with pytest.raises(PromptTooLong, match="512") as caught:
+            list(llm.stream([Message("user", "wort " * 60)], Call(50)))
+        assert caught.value.hint
+        before = len(script.requests)
+        with pytest.raises(PromptTooLong):
+            list(llm.stream([Message("user", "wort " * 2000)], Call(50)))
+        assert len(script.requests) == before, "certainly too long: not sent"
+    body = b'{"message":{"content":"a"},"done":true,"prompt_eval_count":512,"eval_count":1}\n'
+    with serving(OllamaHandler, Script(raw=body)) as url, pytest.raises(PromptTooLong, match="cut"):
+        list(OllamaChat(url, "m", context=512).stream(ASK, Call(50)))
 
 
 def test_ollama_takes_the_newest_otherwise_with_a_modest_window() -> None:

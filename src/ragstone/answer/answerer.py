@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 
 from ..errors import DeadlineExceeded, ModelError, PromptTooLong
 from ..protocols import LLM, Embedder
-from ..types import Answer, AnswerEvent, Call, Citation, Delta, Hit, Message, Sentence, Usage
+from ..types import Answer, AnswerEvent, Call, Citation, Delta, Hit, Sentence, Usage
 from .citations import Aligner
+from .conversation import Conversation
 from .evidence import Evidence, gather, sentences
 from .extractive import SCALES, Thresholds, cite, enough, refusal, select
 from .generated import Transcript
-from .prompt import build
+from .prompt import Earlier, build
 
 EXTRACTIVE = "extractive"
 RESERVE_SECONDS = 1.0  # of a deadline, kept for aligning the last sentence or for falling back
@@ -46,13 +47,14 @@ class Answerer:
         *,
         language: str,
         deadline: float | None = None,
-        history: Sequence[Message] = (),
+        conversation: Conversation | None = None,
     ) -> Iterator[AnswerEvent]:
         """Stages and tokens as they come; the last event is `final`.
 
         `language` is the question's (ISO 639-1, or "" for that of the hits), `deadline` is `time.monotonic()`
-        seconds, `history` earlier turns for a generating model. A generated answer that breaks off, or that the
-        documents do not support at all, is void: the final answer is then extractive and its notes say why.
+        seconds. A generating model answers `conversation` as its next question, and adds it there. A generated answer
+        that breaks off, or that the documents do not support at all, is void: the final answer is then extractive and
+        its notes say why.
         """
         run = _Run(question, hits, language or _language_of(hits))
         yield AnswerEvent("stage", "evidence")
@@ -69,7 +71,7 @@ class Answerer:
             run.cut("deadline: extractive answer, nothing was generated")
         elif self._llm is not None:
             yield AnswerEvent("stage", "generate")
-            answer = yield from self._generate(self._llm, run, deadline, history)
+            answer = yield from self._generate(self._llm, run, deadline, conversation)
             if answer is not None:
                 yield AnswerEvent("final", answer=answer)
                 return
@@ -88,7 +90,7 @@ class Answerer:
         return run.answer(text, answered=True, sentences=parts, citations=citations)
 
     def _generate(
-        self, llm: LLM, run: _Run, deadline: float | None, history: Sequence[Message]
+        self, llm: LLM, run: _Run, deadline: float | None, conversation: Conversation | None
     ) -> Generator[AnswerEvent, None, Answer | None]:
         """The generated answer; None where it failed or has no support, with the reason in the run's notes."""
         started = time.perf_counter()
@@ -99,7 +101,7 @@ class Answerer:
                 language=run.language,
                 context=llm.context,
                 max_tokens=self._max_tokens,
-                history=history,
+                earlier=Earlier() if conversation is None else conversation.earlier,
             )
             if prompt.left_out:
                 run.notes.append(f"the model's window had no room for {prompt.left_out} of the passages")
@@ -107,8 +109,11 @@ class Answerer:
                 sentences(prompt.hits, len(prompt.hits)), run.question, [run.language], self._embedder, self._scale
             )
             transcript = Transcript(lambda sentence: aligner.align(sentence, run.language))
-            usage, finish, name = Usage(), "", ""
-            for delta in _closing(llm.stream(prompt.messages, Call(self._max_tokens, _before(deadline)))):
+            usage, finish, name, raw = Usage(), "", "", ""
+            name_of = "" if conversation is None else conversation.id
+            call = Call(self._max_tokens, _before(deadline), conversation=name_of)
+            for delta in _closing(llm.stream(prompt.messages, call)):
+                raw += delta.text
                 if not run.timings.get("first token") and delta.text:
                     run.timings["first token"] = (time.perf_counter() - started) * 1000.0
                 usage, finish = delta.usage or usage, delta.finish or finish
@@ -121,6 +126,8 @@ class Answerer:
             return None
         finally:
             run.timings["generate"] = (time.perf_counter() - started) * 1000.0
+        if conversation is not None:
+            conversation.add(run.question, prompt, raw)
         if finish == "length":
             run.cut(f"the model reached its limit of {self._max_tokens} tokens: the last sentence may be cut")
         if transcript.declined:

@@ -4,6 +4,10 @@ Order: instructions, documents in canonical order (by uri and position, not by r
 questions over the same documents share everything up to the conversation. What differs by question (its language) is
 said at its end. Retrieved text is quoted inside `<document>` elements and declared as data; text that looks like such
 an element is defused, so a document cannot close its own quotation.
+
+The next question of a conversation (`earlier`) only adds: all that was sent and answered stays letter by letter, and
+the question brings those of its documents that are not there yet. So the server computes these and nothing else. Where
+that does not fit the window any more, the prompt is laid out anew, with the latest turns without their documents.
 """
 
 from __future__ import annotations
@@ -44,6 +48,15 @@ class Prompt:
     left_out: int
 
 
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """A conversation so far: what was sent and answered, the hits whose texts are in it, and the bare turns."""
+
+    messages: tuple[Message, ...] = ()
+    hits: tuple[Hit, ...] = ()
+    turns: tuple[Message, ...] = ()
+
+
 def tokens(text: str) -> int:
     """An upper estimate."""
     return math.ceil(len(text) / CHARACTERS_PER_TOKEN)
@@ -56,7 +69,7 @@ def build(
     language: str,
     context: int,
     max_tokens: int,
-    history: Sequence[Message] = (),
+    earlier: Earlier = Earlier(),
 ) -> Prompt:
     """The prompt that fits `context` tokens together with `max_tokens` of answer.
 
@@ -64,10 +77,14 @@ def build(
     conversation within a quarter of the room, then further hits by rank.
     """
     asked = f"{question.strip()}\n\n(Answer in {_LANGUAGES.get(language, 'the language of the question')}.)"
+    if earlier.messages:
+        longer = _continued(asked, hits, earlier, context - max_tokens)
+        if longer is not None:
+            return longer
     room = context - max_tokens - tokens(_system("")) - tokens(asked) - 3 * TURN_TOKENS
     turns: list[Message] = []
     spent = 0
-    for turn in reversed(history):
+    for turn in reversed(earlier.turns):
         cost = tokens(turn.content) + TURN_TOKENS
         if spent + cost > room // 4:
             break
@@ -89,6 +106,35 @@ def build(
     return Prompt(
         (Message("system", _system(quoted)), *turns, Message("user", asked)), tuple(ordered), len(hits) - len(kept)
     )
+
+
+def _continued(asked: str, hits: Sequence[Hit], earlier: Earlier, room: int) -> Prompt | None:
+    """The conversation and one more question; None where its best document finds no room beside it."""
+    room -= sum(tokens(message.content) + TURN_TOKENS for message in earlier.messages)
+    room -= tokens(_added("")) + tokens(asked) + 2 * TURN_TOKENS
+    there = {(hit.chunk.id, hit.chunk.content_hash) for hit in earlier.hits}
+    added = [hit for hit in hits if (hit.chunk.id, hit.chunk.content_hash) not in there]
+    kept: list[Hit] = []
+    for hit in added:
+        cost = tokens(_quoted(hit, 99))
+        if cost <= room:
+            kept.append(hit)
+            room -= cost
+    if room < 0 or (added and added[0] not in kept):
+        return None
+    ordered = sorted(kept, key=lambda h: (h.chunk.uri, h.chunk.start))
+    quoted = "\n".join(_quoted(hit, n) for n, hit in enumerate(ordered, len(earlier.hits) + 1))
+    message = Message("user", _added(quoted) + asked if quoted else asked)
+    return Prompt((*earlier.messages, message), (*earlier.hits, *ordered), len(added) - len(kept))
+
+
+def _added(quoted: str) -> str:
+    return f"<documents>\n{quoted}\n</documents>\n\n"
+
+
+def beginning() -> tuple[Message, ...]:
+    """What every prompt begins with: a model that was loaded ahead has computed it."""
+    return (Message("system", INSTRUCTIONS),)
 
 
 def _system(quoted: str) -> str:

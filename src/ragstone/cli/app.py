@@ -49,7 +49,7 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, str]]] = {
     },
     "Setup": {
         "config": ("configuration", "Show settings and where each comes from; write a file."),
-        "models": ("configuration", "List embedding models."),
+        "models": ("configuration", "List embedding models; show and load language models."),
         "spaces": ("spaces", "Change the embedding model without a stop: build, compare, switch, go back."),
         "budget": ("budgeting", "Show and set what models may cost; show what they did cost."),
         "doctor": ("doctor", "Check this installation and say what to do."),

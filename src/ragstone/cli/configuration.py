@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
@@ -13,9 +14,18 @@ import typer
 
 from ..errors import InputError
 from ..settings import SECTIONS, TABLES, describe, find_file, user_file
-from .records import SCHEMA_VERSION, ConfigRecord, ModelsRecord, PathRecord
-from .session import Session, before, command, commands
-from .terminal import Column, flat
+from ..types import ModelStatus
+from .records import (
+    SCHEMA_VERSION,
+    ConfigRecord,
+    ModelsRecord,
+    ModelStatusRecord,
+    PathRecord,
+    PreloadRecord,
+    model_record,
+)
+from .session import DefaultGroup, Session, before, command, commands
+from .terminal import Column, duration, flat, size
 
 app = commands()
 
@@ -89,8 +99,17 @@ def config_init(
     return 0
 
 
-@command(app)
-def models(session: Session) -> int:
+models = commands(
+    cls=DefaultGroup,
+    invoke_without_command=True,
+    help="List embedding models; show and load language models.\n\n`models` is `models list`.",
+)
+models.callback()(before())
+app.add_typer(models, name="models")
+
+
+@command(models, "list")
+def models_list(session: Session) -> int:
     """List embedding models: what is installed, its pinned hash, licence and dimension."""
     with TemporaryDirectory(prefix="ragstone-models-") as place, session.open_at(Path(place)) as kb:
         found = kb.models()
@@ -105,6 +124,75 @@ def models(session: Session) -> int:
         for key in keys
     ]
     session.terminal.table(columns, [[_shown(model.get(key, "")) for key in keys] for model in found])
+    return 0
+
+
+@command(models, "status")
+def models_status(session: Session) -> int:
+    """Show the language models of this machine that may answer: loaded or not, memory, last use, reuse of prompts.
+
+    Loads nothing. Which ones there are follows from the settings (answer.model); servers elsewhere are not shown.
+    """
+    with session.open(read_only=True) as kb:
+        found = kb.model_status()
+    if session.terminal.as_json:
+        record: ModelStatusRecord = {"schema_version": SCHEMA_VERSION, "models": [model_record(m) for m in found]}
+        session.terminal.json(record)
+        return 0
+    columns = [
+        Column("Model", wrap=True),
+        Column("Kind", optional=True),
+        Column("State"),
+        *(Column(name, "right") for name in ("Size", "RAM", "VRAM")),
+        *(Column(name, "right", optional=True) for name in ("Window", "Load time")),
+        Column("Last use"),
+        Column("Prompt reused", "right"),
+    ]
+    session.terminal.table(columns, [_status_row(status) for status in found])
+    if not found:
+        session.terminal.note("No model of this machine answers (answer.model).")
+    return 0
+
+
+def _status_row(status: ModelStatus) -> list[str]:
+    return [
+        flat(status.name),
+        status.kind,
+        "loaded" if status.loaded else "not loaded",
+        size(status.size) if status.size else "-",
+        size(status.ram) if status.ram else "-",
+        size(status.vram) if status.vram else "-",
+        f"{status.slots} × {status.context:,}" if status.context else "-",
+        duration(status.load_seconds) if status.load_seconds else "-",
+        "-" if status.last_used is None else f"{duration(max(0.0, time.time() - status.last_used))} ago",
+        f"{status.hit_rate:.0%}" if status.prompt_tokens else "-",
+    ]
+
+
+@command(models, "preload")
+def models_preload(session: Session) -> int:
+    """Load the language model that answers, so that the next question does not wait for it.
+
+    It stays until it was not used for as long as answer.keep_alive (Ollama) or ten minutes (gguf).
+    """
+    session.safe = "A model that is being loaded goes on loading."
+    with session.open(read_only=True) as kb:
+        loads = dict(kb.load_models())
+        found = kb.model_status()
+    if session.terminal.as_json:
+        record: PreloadRecord = {
+            "schema_version": SCHEMA_VERSION,
+            "models": [{"name": status.name, "seconds": loads.get(status.name, 0.0)} for status in found],
+        }
+        session.terminal.json(record)
+        return 0
+    for status in found:
+        seconds = loads.get(status.name)
+        session.terminal.line(
+            f"{flat(status.name)}: {f'loaded in {duration(seconds)}' if seconds else 'was loaded already'}"
+        )
+    if not found:
+        session.terminal.note("No model of this machine answers (answer.model).")
     return 0
 
 

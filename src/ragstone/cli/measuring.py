@@ -8,39 +8,15 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
 from ..errors import InputError
-from .session import Session, before, command, commands
+from .session import DefaultGroup, Session, before, command, commands
 from .terminal import Column, flat
 
 app = commands()
 
 REGRESSED = 1
 """Exit code of `bench compare` where a figure became worse than the tolerance."""
-
-
-class DefaultGroup(TyperGroup):
-    """A group whose first command runs when no command is named, so that `eval DIR` means `eval retrieval DIR`.
-    A folder that is called like a command is written ./answers."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        if args and args[0] not in ctx.help_option_names:
-            names = list(self.commands)
-            at = next((i for i, arg in enumerate(args) if arg in names and not _is_value(args, i)), None)
-            args = [names[0], *args] if at is None else [args[at], *args[:at], *args[at + 1 :]]
-        elif not args and self.invoke_without_command:
-            args = [next(iter(self.commands))]
-        return super().parse_args(ctx, args)
-
-
-_FLAGS = ("--json", "--quiet", "-q", "--no-color")
-
-
-def _is_value(args: list[str], index: int) -> bool:
-    """Whether the word belongs to the option before it. Every option of these groups but the flags takes one."""
-    earlier = args[index - 1] if index else ""
-    return earlier.startswith("-") and "=" not in earlier and earlier not in _FLAGS
 
 
 evaluation = commands(
@@ -180,7 +156,8 @@ def bench_run(
 ) -> int:
     """Measure speed and memory with the settings in force.
 
-    Works in folders of its own with made text. Other work on the machine moves seconds; ratios are steadier.
+    Works in folders of its own with made text. The part `local_model` is there where answer.model is one of this
+    machine. Other work on the machine moves seconds; ratios are steadier.
     """
     from ..measure import bench
 
@@ -191,6 +168,7 @@ def bench_run(
             chunks=chunks,
             megabytes=megabytes,
             pdfs=pdfs,
+            local=session.settings.answer.model.startswith(("gguf:", "ollama:")),
             only=frozenset(only or ()),
             progress=progress,
         )

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 
 from ..errors import InputError
 from ..settings import Settings, at, find_file, load
@@ -162,6 +162,29 @@ class Command(TyperCommand):
             if records:
                 with formatter.section(title):
                     formatter.write_dl(records)
+
+
+class DefaultGroup(TyperGroup):
+    """A group whose first command runs when no command is named, so that `eval DIR` means `eval retrieval DIR`.
+    A folder that is called like a command is written ./answers."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if args and args[0] not in ctx.help_option_names:
+            names = list(self.commands)
+            at = next((i for i, arg in enumerate(args) if arg in names and not _is_value(args, i)), None)
+            args = [names[0], *args] if at is None else [args[at], *args[:at], *args[at + 1 :]]
+        elif not args and self.invoke_without_command:
+            args = [next(iter(self.commands))]
+        return super().parse_args(ctx, args)
+
+
+_FLAGS = ("--json", "--quiet", "-q", "--no-color")
+
+
+def _is_value(args: list[str], index: int) -> bool:
+    """Whether the word belongs to the option before it. Every option of these groups but the flags takes one."""
+    earlier = args[index - 1] if index else ""
+    return earlier.startswith("-") and "=" not in earlier and earlier not in _FLAGS
 
 
 def commands(**settings: Any) -> typer.Typer:

@@ -34,6 +34,8 @@ def find_llm(
     threads: int = 0,
     sha256: str = "",
     keep_alive: str = "10m",
+    slots: int = 2,
+    saved_bytes: int = 512 << 20,
     state: Path | None = None,
     ollama_url: str = OLLAMA_URL,
     servers: Sequence[str] = LOOPBACK_SERVERS,
@@ -43,14 +45,15 @@ def find_llm(
     "auto" takes the first there is: a running Ollama that has a model, an OpenAI-compatible server at one of
     `servers`, the configured `base_url`, the local file `gguf`, None. Only loopback addresses are probed, and only
     here: every other choice sends nothing before the first question. `context` bounds the window, or gives it where a
-    server does not tell it; `state` is the file through which a warm local model is found again (llama.py). Raises
-    SettingsError where a choice lacks what it needs.
+    server does not tell it; `state` is the file through which a warm local model is found again, `slots` the calls it
+    works on at once, `saved_bytes` what it may keep of conversations on the disk (llama.py). Raises SettingsError where
+    a choice lacks what it needs.
     """
     match choice:
         case "extractive":
             return None
         case "ollama":
-            return _ollama(base_url or ollama_url, model, context, keep_alive)
+            return _ollama(base_url or ollama_url, model, context, keep_alive, threads)
         case "openai":
             if not base_url:
                 raise SettingsError(
@@ -61,21 +64,23 @@ def find_llm(
         case "llama":
             if gguf is None:
                 raise SettingsError("The choice 'llama' needs a model file.", "Set answer.model to gguf:PATH.")
-            return _llama(gguf, context, threads, sha256, state)
+            return _llama(gguf, context, threads, sha256, state, slots, saved_bytes)
         case "auto":
-            running = _running(model, context, keep_alive, ollama_url, servers)
+            running = _running(model, context, keep_alive, threads, ollama_url, servers)
             if running is not None:
                 return running
             if base_url:
                 return _openai(base_url, model, api_key, context)
-            return None if gguf is None else _llama(gguf, context, threads, sha256, state)
+            return None if gguf is None else _llama(gguf, context, threads, sha256, state, slots, saved_bytes)
         case _:
             raise SettingsError(
                 f"{choice!r} is not a way to answer.", "Use extractive, auto, ollama, openai or llama (gguf)."
             )
 
 
-def _running(model: str, context: int, keep_alive: str, ollama_url: str, servers: Sequence[str]) -> LLM | None:
+def _running(
+    model: str, context: int, keep_alive: str, threads: int, ollama_url: str, servers: Sequence[str]
+) -> LLM | None:
     """What answers on loopback now. A server that does not answer, or has no such model, is simply not there."""
     from .transport import client, entries, get_json
 
@@ -86,7 +91,7 @@ def _running(model: str, context: int, keep_alive: str, ollama_url: str, servers
                 tags = get_json(http, f"{ollama_url.rstrip('/')}/api/tags", name="Ollama", seconds=PROBE_SECONDS)
                 installed = {str(entry["name"]) for entry in entries(tags, "models", "name")}
                 if installed and (not model or {model, f"{model}:latest"} & installed):
-                    ollama = _ollama(ollama_url, model, context, keep_alive)
+                    ollama = _ollama(ollama_url, model, context, keep_alive, threads)
                     if ollama.name:
                         return ollama
             except (ModelError, DeadlineExceeded):
@@ -110,10 +115,10 @@ def loopback(url: str) -> bool:
     return host in ("localhost", "::1") or host.startswith("127.")
 
 
-def _ollama(url: str, model: str, context: int, keep_alive: str) -> LLM:
+def _ollama(url: str, model: str, context: int, keep_alive: str, threads: int) -> LLM:
     from .ollama import OllamaChat
 
-    return OllamaChat(url, model, context=context, keep_alive=keep_alive)
+    return OllamaChat(url, model, context=context, keep_alive=keep_alive, threads=threads)
 
 
 def _openai(url: str, model: str, api_key: str, context: int) -> LLM:
@@ -122,7 +127,11 @@ def _openai(url: str, model: str, api_key: str, context: int) -> LLM:
     return OpenAIChat(url, model, api_key=api_key, context=context)
 
 
-def _llama(gguf: Path, context: int, threads: int, sha256: str, state: Path | None) -> LLM:
+def _llama(
+    gguf: Path, context: int, threads: int, sha256: str, state: Path | None, slots: int, saved_bytes: int
+) -> LLM:
     from .llama import LlamaServer
 
-    return LlamaServer(gguf, context=context, threads=threads, sha256=sha256, state=state)
+    return LlamaServer(
+        gguf, context=context, threads=threads, sha256=sha256, state=state, slots=slots, saved_bytes=saved_bytes
+    )

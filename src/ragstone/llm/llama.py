@@ -2,7 +2,7 @@
 
 Without `state` the child belongs to this process and ends with it. With `state` (a file in the data folder) it
 outlives the process, later ones find it through that file (mode 0600: address, key, pid), and it ends after `idle`
-seconds without use; beside the file lie two empty lock files, `.start` and `.use`.
+seconds without use; beside the file lie two empty lock files, `.start` and `.use`, and the folder `.slots` (slots.py).
 """
 
 from __future__ import annotations
@@ -12,41 +12,50 @@ import importlib.util
 import os
 import secrets
 import select
+import shutil
 import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
 import msgspec
 
-from ..errors import ModelError, ModelMismatch, ModelMissing, ModelUnavailable
-from ..types import Call, Delta, Message
-from .openai import OpenAIChat
-from .transport import client, get_json
-from .warm import Warm, created, listens, load, locked, save
+from ..errors import ModelError, ModelMismatch, ModelMissing, ModelUnavailable, PromptTooLong
+from ..types import Call, Delta, Message, ModelStatus
+from .llama_server import Running
+from .slots import forget, read, saved_bytes
+from .warm import Warm, created, ended, listens, load, locked, save
 
 CHILD = Path(__file__).with_name("llama_child.py")
 DEFAULT_WINDOW = 8192  # tokens; cut to what the model was trained with
+DEFAULT_SLOTS = 2  # a conversation keeps its own while another call is answered
+SAVED_BYTES = 512 << 20
 START_SECONDS = 180.0  # loading several gigabytes from a cold disk
 IDLE_SECONDS = 600.0
 
 
 class Order(msgspec.Struct, frozen=True):
-    """What the child is told on its standard input. `idle` in seconds; `threads` 0 means all it may use."""
+    """What the child is told on its standard input. `context` is each slot's, `idle` in seconds; `threads` 0 means all
+    it may use. What is saved of slots goes to `slots_folder`."""
 
     model: str
     context: int
     threads: int
+    slots: int
+    slots_folder: str
     key: str
     state: str
     idle: float
 
 
 class LlamaServer:
-    """LLM over a child process of our own. Safe from several threads; the child answers one request at a time."""
+    """LocalLLM over a child process of our own. Safe from several threads; the child answers `slots` calls at once,
+    each in a window of `context` tokens. `saved_bytes` bounds the conversations that are kept on the disk, where there
+    is a `state`; 0 keeps none."""
 
     def __init__(
         self,
@@ -54,21 +63,24 @@ class LlamaServer:
         *,
         context: int = 0,
         threads: int = 0,
+        slots: int = DEFAULT_SLOTS,
         sha256: str = "",
         state: Path | None = None,
         idle: float = IDLE_SECONDS,
+        saved_bytes: int = SAVED_BYTES,
     ) -> None:
         self._model = model
         self._wanted = context or DEFAULT_WINDOW
         self._threads = threads
+        self._slots = slots
         self._sha256 = sha256
         self._state = state
         self._idle = idle
+        self._saved_bytes = 0 if state is None else saved_bytes
+        self._folder: Path | None = None if state is None else state.with_suffix(".slots")
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
-        self._warm: Warm | None = None
-        self._chat: OpenAIChat | None = None
-        self._window = 0
+        self._running: Running | None = None
 
     @property
     def name(self) -> str:
@@ -77,46 +89,135 @@ class LlamaServer:
     @property
     def context(self) -> int:
         """Tokens. Starts the child, which is the one that knows."""
-        self._ready()
-        return self._window
+        with self._in_use():
+            return self._ready().window
+
+    @property
+    def lanes(self) -> int:
+        return self._slots
 
     def stream(self, messages: Sequence[Message], call: Call) -> Iterator[Delta]:
+        """Raises PromptTooLong where prompt and answer do not fit the window: counted before, nothing is ever cut."""
         with self._in_use():
-            yield from self._ready().stream(messages, call)
+            running = self._ready()
+            tokens = running.count(messages)
+            if tokens + call.max_tokens > running.window:
+                raise PromptTooLong(
+                    f"The prompt has {tokens} tokens, and {running.window} is the window of {self.name} "
+                    f"with {call.max_tokens} for the answer.",
+                    "Ask for less, or raise answer.context.",
+                )
+            yield from running.stream(messages, call)
+
+    def load(self, messages: Sequence[Message] = ()) -> float:
+        with self._in_use():
+            before = self._running
+            began = time.perf_counter()
+            running = self._ready()
+            seconds = time.perf_counter() - began
+            if messages:
+                running.prepare(messages)
+            return 0.0 if running is before or running.found else seconds
+
+    def unload(self) -> bool:
+        """Conversations are saved first, where they are kept at all."""
+        with self._lock:
+            if self._state is None:
+                self._forget()
+                return True
+            with _alone(self._state.with_suffix(".use")) as alone:
+                if not alone:
+                    return False
+                warm = load(self._state)
+                if warm is not None and listens(warm):
+                    self._join(warm).save()
+                    ended(warm)
+                self._forget()
+                self._state.unlink(missing_ok=True)
+                return True
+
+    def end(self, conversation: str) -> None:
+        with self._lock:
+            warm = None if self._running is None else self._running.warm
+            if self._state is not None:
+                warm = load(self._state)
+            if warm is not None and listens(warm):
+                self._join(warm).slots.end(conversation)
+
+    def status(self) -> ModelStatus:
+        import psutil
+
+        with self._lock:
+            running = None if self._running is None else self._running.warm
+            warm = running if self._state is None else load(self._state)
+        size = self._model.stat().st_size if self._model.exists() else 0
+        kept = 0 if self._folder is None else saved_bytes(self._folder)
+        if warm is None or not listens(warm):
+            return ModelStatus(self.name, "gguf", False, size, context=self._wanted, slots=self._slots, saved=kept)
+        records = [r for r in read(self._folder) if r.child == warm.pid] if self._folder is not None else []
+        used = self._state.stat().st_mtime if self._state is not None and self._state.exists() else None
+        return ModelStatus(
+            self.name,
+            "gguf",
+            True,
+            size,
+            ram=psutil.Process(warm.pid).memory_info().rss,
+            context=warm.context,
+            slots=warm.slots,
+            last_used=max([used or 0.0, *(r.used for r in records)]) or None,
+            expires=None if used is None else used + self._idle,
+            load_seconds=warm.load_seconds,
+            conversations=sum(1 for r in records if r.conversation),
+            calls=sum(r.calls for r in records),
+            prompt_tokens=sum(r.prompt_tokens for r in records),
+            cached_tokens=sum(r.cached_tokens for r in records),
+            saved=kept,
+        )
 
     def close(self) -> None:
         """Ends a child of our own; one with a state file stays for the next process."""
         with self._lock:
             self._forget()
 
-    def _ready(self) -> OpenAIChat:
+    def _ready(self) -> Running:
         with self._lock:
-            if self._chat is not None and self._alive():
-                return self._chat
+            if self._running is not None and self._alive():
+                return self._running
             self._forget()
             _check_model(self._model, self._sha256)
             if self._state is None:
-                warm = self._start()
+                warm, found = self._start(), False
             else:
+                self._state.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
                 with locked(self._state.with_suffix(".start")):
-                    warm = self._find(self._state) or self._start()
+                    old = self._find(self._state)
+                    warm, found = old or self._start(), old is not None
                     save(self._state, warm)
-            self._warm = warm
-            self._window = _window(warm)
-            self._chat = _chat(warm, self.name, self._window)
-            return self._chat
+            self._running = self._join(warm, found=found)
+            return self._running
+
+    def _join(self, warm: Warm, *, found: bool = True) -> Running:
+        return Running(warm, self.name, self._place(), saved_bytes=self._saved_bytes, found=found)
+
+    def _place(self) -> Path:
+        if self._folder is None:  # locks alone: nothing is saved
+            self._folder = Path(tempfile.mkdtemp(prefix="ragstone-slots-"))
+        return self._folder
 
     def _forget(self) -> None:
-        if self._chat is not None:
-            self._chat.close()
-        process, self._chat, self._warm, self._process = self._process, None, None, None
+        running, process, self._running, self._process = self._running, self._process, None, None
+        if running is not None:
+            running.close()
         if process is not None:
             _end(process)
+        if self._state is None and self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder = None
 
     def _alive(self) -> bool:
         if self._process is not None:
             return self._process.poll() is None
-        return self._warm is not None and listens(self._warm)
+        return self._running is not None and listens(self._running.warm)
 
     @contextlib.contextmanager
     def _in_use(self) -> Iterator[None]:
@@ -124,6 +225,7 @@ class LlamaServer:
         if self._state is None:
             yield
             return
+        self._state.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with locked(self._state.with_suffix(".use"), shared=True):
             try:
                 yield
@@ -134,8 +236,8 @@ class LlamaServer:
     def _find(self, state: Path) -> Warm | None:
         """A warm server of this very model and shape."""
         warm = load(state)
-        shape = (str(self._model), self._model.stat().st_mtime_ns, self._wanted, self._threads)
-        if warm is None or (warm.model, warm.stamp, warm.context, warm.threads) != shape:
+        shape = (str(self._model), self._model.stat().st_mtime_ns, self._wanted, self._threads, self._slots)
+        if warm is None or (warm.model, warm.stamp, warm.context, warm.threads, warm.slots) != shape:
             return None
         return warm if listens(warm) else None
 
@@ -144,7 +246,9 @@ class LlamaServer:
             raise ModelMissing("Local models need the llama extra.", 'Install it: pip install "ragstone[llama]"')
         key = secrets.token_urlsafe(32)
         state = "" if self._state is None else str(self._state)
-        order = Order(str(self._model), self._wanted, self._threads, key, state, self._idle)
+        folder = self._place()
+        folder.mkdir(mode=0o700, exist_ok=True)  # the server refuses a folder that is not there
+        order = Order(str(self._model), self._wanted, self._threads, self._slots, str(folder), key, state, self._idle)
         with tempfile.TemporaryFile() as log:
             process = subprocess.Popen(
                 [sys.executable, "-P", str(CHILD)],
@@ -180,7 +284,40 @@ class LlamaServer:
             self._model.stat().st_mtime_ns,
             self._wanted,
             self._threads,
+            self._slots,
+            hello["load_ms"] / 1000.0,
         )
+
+
+def forget_prompts(folder: Path, *, erase: bool = False) -> int:
+    """Documents were removed: nothing of the slots below `folder` (that of the state files) may be used again; what
+    was saved is deleted, and returns its bytes. With `erase`, running servers forget at once, not at their next
+    call."""
+    gone = sum(forget(slots) for slots in folder.glob("*.slots"))
+    for state in folder.glob("*.json") if erase else ():
+        warm = load(state)
+        if warm is not None and listens(warm):
+            with locked(state.with_suffix(".use"), shared=True):
+                Running(warm, "", state.with_suffix(".slots"), saved_bytes=0, found=True).erase()
+    return gone
+
+
+@contextlib.contextmanager
+def _alone(lock: Path) -> Iterator[bool]:
+    """Whether nobody uses the server; while inside, nobody begins to."""
+    import fcntl
+
+    lock.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    handle = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(handle)
 
 
 def _check_model(model: Path, sha256: str) -> None:
@@ -238,20 +375,3 @@ def _tail(log: IO[bytes]) -> str:
     log.seek(0)
     words = log.read().decode("utf-8", "replace").strip().splitlines()
     return words[-1][:300] if words else "it ended without a word"
-
-
-def _chat(warm: Warm, name: str, window: int) -> OpenAIChat:
-    return OpenAIChat(
-        f"http://127.0.0.1:{warm.port}/v1", name, api_key=warm.key, context=window, label="The local model"
-    )
-
-
-def _window(warm: Warm) -> int:
-    """The window that is there, never more than the model was trained with. Proves the key as well."""
-    http = client({"authorization": f"Bearer {warm.key}"})
-    try:
-        answer = get_json(http, f"http://127.0.0.1:{warm.port}/v1/models", name="The local model", seconds=30)
-    finally:
-        http.close()
-    meta = answer["data"][0]["meta"]
-    return min(int(meta["n_ctx"]), int(meta["n_ctx_train"]))

@@ -16,11 +16,12 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 POLL_SECONDS = 1.0
-HOST_CACHE_MIB = 512  # earlier prompts kept in memory beside the slot; llama.cpp's own default is 8 GiB
+SAVE_SECONDS = 60.0  # for one slot
 
 
 def main() -> None:
@@ -31,15 +32,18 @@ def main() -> None:
     if not state:
         threading.Thread(target=_end_with_input, daemon=True).start()
         threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
+    os.umask(0o077)  # saved slots are documents in another form
+    started = time.monotonic()
     server = _serve(order)
+    loaded = round(1000 * (time.monotonic() - started))
     port = int(server.listening_address.rsplit(":", 1)[1])
-    sys.stdout.write(json.dumps({"pid": os.getpid(), "port": port}) + "\n")
+    sys.stdout.write(json.dumps({"pid": os.getpid(), "port": port, "load_ms": loaded}) + "\n")
     sys.stdout.flush()
     null = os.open(os.devnull, os.O_RDWR)
     for stream in (1, 2) if not state else (0, 1, 2):
         os.dup2(null, stream)
     if state:
-        _end_when_idle(Path(state), float(order["idle"]))
+        _end_when_idle(Path(state), float(order["idle"]), lambda: _save_slots(order, port))
     else:
         threading.Event().wait()
 
@@ -55,13 +59,17 @@ def _serve(order: dict[str, Any]) -> Any:
     # Its CORS default is "*": a page in the user's browser could then talk to it.
     params.cors_origins = "http://127.0.0.1"
     params.ui = False
-    params.endpoint_slots = False
+    params.endpoint_slots = True  # behind the key; saves and restores what a slot has computed
+    params.slot_save_path = order["slots_folder"] + "/"
     params.offline = True
     params.verbosity = 0
-    params.n_ctx = order["context"]
-    params.n_parallel = 1
+    params.n_ctx = order["context"] * order["slots"]
+    params.n_parallel = order["slots"]
+    params.kv_unified = False  # a share for each slot that others cannot take
+    params.ctx_shift = False  # a text that reaches the end of the window ends there; nothing is dropped silently
+    params.swa_full = True  # models with a sliding window can continue a prompt only with all of it kept
     params.cache_prompt = True
-    params.cache_ram_mib = HOST_CACHE_MIB
+    params.cache_ram_mib = 0  # slots.py says which prompt is kept where, and what of it reaches the disk
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     threads = order["threads"] or cores
     params.cpuparams.n_threads = threads
@@ -81,7 +89,34 @@ def _end_with_parent(parent: int) -> None:
     os._exit(0)
 
 
-def _end_when_idle(state: Path, idle: float) -> None:
+def _save_slots(order: dict[str, Any], port: int) -> None:
+    """Conversations outlive an idle server. Best effort: what is not saved is computed again."""
+    import urllib.request
+
+    headers = {"authorization": f"Bearer {order['key']}", "content-type": "application/json"}
+    folder = Path(order["slots_folder"])
+    for number in range(order["slots"]):
+        try:
+            record = json.loads((folder / f"{number}.slot").read_bytes())
+            if record["child"] != os.getpid() or not record["file"] or record["generation"] != _generation(folder):
+                continue
+            body = json.dumps({"filename": record["file"]}).encode()
+            url = f"http://127.0.0.1:{port}/slots/{number}?action=save"
+            request = urllib.request.Request(url, body, headers)
+            urllib.request.urlopen(request, timeout=SAVE_SECONDS).close()  # noqa: S310
+            if record["generation"] != _generation(folder):
+                (folder / record["file"]).unlink(missing_ok=True)
+        except (OSError, ValueError, KeyError):
+            continue
+
+
+def _generation(folder: Path) -> str:
+    """Changes when documents are removed (slots.py)."""
+    path = folder / "generation"
+    return path.read_text(encoding="ascii") if path.exists() else ""
+
+
+def _end_when_idle(state: Path, idle: float, save: Callable[[], None]) -> None:
     # The parent writes the state file after it has read our line: until then it may be missing.
     born = time.time()
     while True:
@@ -96,6 +131,7 @@ def _end_when_idle(state: Path, idle: float) -> None:
         if time.time() - touched > idle and _unused(state.with_suffix(".use")):
             if mine:
                 state.unlink(missing_ok=True)
+                save()
             os._exit(0)
 
 

@@ -1,31 +1,54 @@
-"""Ollama over its own API: NDJSON from /api/chat, models from /api/tags and /api/ps, the window from /api/show."""
+"""Ollama over its own API: NDJSON from /api/chat, models from /api/tags and /api/ps, the window from /api/show.
+
+Ollama cuts a prompt that is too long without a word. So it is asked not to (`truncate`, `shift`; servers before these
+fields ignore them), what is certainly too long is not sent, and an answer to a prompt that filled the whole window is
+an error.
+"""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import Any
 
 import httpx2
 import msgspec
 
-from ..errors import ModelMissing, ModelUnavailable
-from ..types import Call, Delta, Message, Usage
+from ..errors import ModelMissing, ModelUnavailable, PromptTooLong
+from ..types import Call, Delta, Message, ModelStatus, Usage
 from .openai import estimated_usage
 from .sse import lines
-from .transport import SILENCE_SECONDS, chunks, client, decoded, entries, exchange, get_json, read, refusal
+from .transport import (
+    SILENCE_SECONDS,
+    chunks,
+    client,
+    decoded,
+    entries,
+    exchange,
+    get_json,
+    read,
+    refusal,
+    server_message,
+)
 
 DEFAULT_URL = "http://127.0.0.1:11434"
 # The window asked for where no loaded model decides: a model's full window (128 k and more) would take gigabytes for
 # its cache, and a request with another window than the loaded one makes Ollama load the model again.
 DEFAULT_WINDOW = 8192
+LOAD_SECONDS = 600.0
+# Of a token in any language and vocabulary in use, at most: what has more tokens than fit by this does not fit.
+MOST_BYTES_PER_TOKEN = 8
+_TOO_LONG = ("context length", "context size", "exceeds the available context", "input length")
 
 
 class OllamaChat:
-    """LLM over `POST {url}/api/chat`.
+    """LocalLLM over `POST {url}/api/chat`.
 
     `model` "" takes a model that is loaded (/api/ps), else the newest installed one that completes text.
     The window is that of the loaded model, else the smaller of the model's own and `context` (`DEFAULT_WINDOW`).
-    `keep_alive` is how long Ollama keeps the model loaded ("10m", "-1" for ever), part of the request itself.
+    `keep_alive` is how long Ollama keeps the model loaded ("10m", "-1" for ever), part of the request itself;
+    `threads` 0 leaves the choice to it. Ollama finds the slot of a conversation by its longest common prefix.
     """
 
     def __init__(
@@ -35,6 +58,8 @@ class OllamaChat:
         *,
         context: int = 0,
         keep_alive: str = "10m",
+        threads: int = 0,
+        lanes: int = 1,
         temperature: float = 0.0,
         silence: float = SILENCE_SECONDS,
     ) -> None:
@@ -43,9 +68,18 @@ class OllamaChat:
         self._context = context
         self._window = 0
         self._keep_alive = keep_alive
+        self._threads = threads
+        self._lanes = lanes
+        self._load_seconds: float | None = None
+        self._last_used: float | None = None
+        self._counted = [0, 0]  # calls, prompt tokens
         self._temperature = temperature
         self._silence = silence
         self._http = client()
+
+    @property
+    def url(self) -> str:
+        return self._url
 
     @property
     def name(self) -> str:
@@ -86,8 +120,8 @@ class OllamaChat:
         raise ModelMissing("Ollama has no model that writes text.", "Fetch one with `ollama pull`.")
 
     def _loaded_window(self) -> int:
-        wanted = self.name if ":" in self.name else f"{self.name}:latest"
-        sizes = [m.get("context_length") for m in self.loaded() if m["name"] in (self.name, wanted)]
+        names = _names(self.name)
+        sizes = [m.get("context_length") for m in self.loaded() if m["name"] in names]
         return next((n for n in sizes if isinstance(n, int) and n > 0), 0)
 
     def _own_window(self) -> int:
@@ -95,13 +129,77 @@ class OllamaChat:
         sizes = [v for k, v in info.items() if k.endswith(".context_length") and isinstance(v, int) and v > 0]
         return sizes[0] if sizes else DEFAULT_WINDOW
 
+    @property
+    def lanes(self) -> int:
+        return self._lanes
+
+    def load(self, messages: Sequence[Message] = ()) -> float:
+        """As Ollama documents it, by a request without a prompt; `messages` then as the beginning of a prompt."""
+        loaded = self._entry() is not None
+        body = {"model": self.name, "keep_alive": _keep_alive(self._keep_alive), "options": self._options()}
+        started = time.monotonic()
+        get_json(self._http, f"{self._url}/api/generate", name="Ollama", body=body, seconds=LOAD_SECONDS)
+        seconds = time.monotonic() - started
+        if messages:
+            for _ in self.stream(messages, Call(1)):
+                pass
+        if loaded:
+            return 0.0
+        self._load_seconds = seconds
+        return seconds
+
+    def unload(self) -> bool:
+        body = {"model": self.name, "keep_alive": 0}
+        get_json(self._http, f"{self._url}/api/generate", name="Ollama", body=body, seconds=LOAD_SECONDS)
+        return True
+
+    def end(self, conversation: str) -> None:
+        """Ollama keeps nothing of a conversation that others could not overwrite."""
+
+    def status(self) -> ModelStatus:
+        entry = self._entry()
+        names = _names(self.name)
+        size = next((m.get("size") for m in self.installed() if m["name"] in names), 0)
+        total, vram = _count(entry, "size"), _count(entry, "size_vram")
+        return ModelStatus(
+            self.name,
+            "ollama",
+            entry is not None,
+            size if isinstance(size, int) else 0,
+            ram=max(0, total - vram),
+            vram=vram,
+            context=_count(entry, "context_length") or self._window,
+            slots=self._lanes,
+            last_used=self._last_used,
+            expires=_time((entry or {}).get("expires_at")),
+            load_seconds=self._load_seconds,
+            calls=self._counted[0],
+            prompt_tokens=self._counted[1],
+        )
+
+    def _entry(self) -> dict[str, Any] | None:
+        """Of /api/ps, where the model is loaded."""
+        names = _names(self.name)
+        return next((m for m in self.loaded() if m["name"] in names), None)
+
+    def _options(self) -> dict[str, object]:
+        """Those that decide how the model is loaded; other ones would load it again."""
+        threads: dict[str, object] = {"num_thread": self._threads} if self._threads else {}
+        return {"num_ctx": self.context, **threads}
+
     def stream(self, messages: Sequence[Message], call: Call) -> Iterator[Delta]:
+        least = sum(len(m.content.encode("utf-8", "surrogatepass")) for m in messages) // MOST_BYTES_PER_TOKEN
+        if least + call.max_tokens > self.context:
+            raise _too_long(self.name, self.context, f"at least {least}")
         body = {
             "model": self.name,
             "messages": [{"role": m.role, "content": m.content} for m in messages],
             "stream": True,
             "keep_alive": _keep_alive(self._keep_alive),
-            "options": {"num_ctx": self.context, "num_predict": call.max_tokens, "temperature": self._temperature},
+            "truncate": False,
+            "shift": False,
+            **({} if call.schema is None else {"format": call.schema}),
+            "options": {**self._options(), "num_predict": call.max_tokens, "temperature": self._temperature},
         }
         with exchange(
             self._http,
@@ -113,7 +211,10 @@ class OllamaChat:
             silence=self._silence,
         ) as response:
             if response.status_code != 200:
-                raise refusal(response.status_code, read(response, "Ollama", call.deadline), "Ollama")
+                said = read(response, "Ollama", call.deadline)
+                if response.status_code == 400 and any(w in server_message(said).lower() for w in _TOO_LONG):
+                    raise _too_long(self.name, self.context, "too many")
+                raise refusal(response.status_code, said, "Ollama")
             yield from self._deltas(response, messages, call.deadline)
 
     def _deltas(
@@ -134,9 +235,19 @@ class OllamaChat:
                 written += len(text)
                 yield Delta(text)
             if part.done:
-                yield Delta(finish=part.done_reason or "stop", usage=_usage(part, messages, written))
+                usage = _usage(part, messages, written)
+                self._note(part, usage)
+                if not usage.estimated and usage.prompt_tokens >= self.context:
+                    raise _too_long(self.name, self.context, "too many, so it was cut by a server that does not say so")
+                yield Delta(finish=part.done_reason or "stop", usage=usage)
                 return
         raise ModelUnavailable("Ollama broke off in the middle of the answer.", "Try again.")
+
+    def _note(self, part: _Part, usage: Usage) -> None:
+        self._last_used = time.time()
+        self._counted = [self._counted[0] + 1, self._counted[1] + usage.prompt_tokens]
+        if part.load_duration and part.load_duration > 1e8:  # a loaded model tells some milliseconds
+            self._load_seconds = part.load_duration / 1e9
 
     def close(self) -> None:
         self._http.close()
@@ -153,12 +264,37 @@ class _Part(msgspec.Struct):
     done: bool = False
     done_reason: str | None = None
     error: Any = None
+    load_duration: int | None = None
     prompt_eval_count: int | None = None
     eval_count: int | None = None
 
 
 def _object(value: object) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
+
+
+def _count(entry: dict[str, Any] | None, key: str) -> int:
+    value = (entry or {}).get(key)
+    return value if isinstance(value, int) else 0
+
+
+def _time(value: object) -> float | None:
+    """POSIX seconds of Ollama's timestamps, which have nanoseconds and a zone."""
+    try:
+        return datetime.fromisoformat(str(value)).timestamp()
+    except (ValueError, OverflowError):
+        return None
+
+
+def _names(model: str) -> tuple[str, str]:
+    return model, model if ":" in model else f"{model}:latest"
+
+
+def _too_long(model: str, window: int, tokens: str) -> PromptTooLong:
+    return PromptTooLong(
+        f"The prompt has {tokens} tokens for the window of {model} ({window}, with the answer).",
+        "Ask for less, or raise answer.context.",
+    )
 
 
 def _keep_alive(value: str) -> str | int:

@@ -12,7 +12,8 @@ import msgspec
 
 class Warm(msgspec.Struct, frozen=True):
     """A running server and what it was started with. `stamp` is the model file's modification time (ns), `created`
-    the start of the process (POSIX seconds), which tells it from a later one with the same pid."""
+    the start of the process (POSIX seconds), which tells it from a later one with the same pid. `load_seconds` is
+    what loading the model took."""
 
     pid: int
     created: float
@@ -22,6 +23,8 @@ class Warm(msgspec.Struct, frozen=True):
     stamp: int
     context: int
     threads: int
+    slots: int = 1
+    load_seconds: float = 0.0
 
 
 def created(pid: int) -> float:
@@ -43,6 +46,17 @@ def listens(warm: Warm) -> bool:
     except psutil.Error:
         return False
     return any(c.laddr.ip == "127.0.0.1" and c.laddr.port == warm.port for c in listening)
+
+
+def ended(warm: Warm) -> None:
+    """Ends the process of the state file and waits until its memory is free; only after `listens` said it is ours."""
+    import psutil
+
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process = psutil.Process(warm.pid)
+        process.kill()
+        with contextlib.suppress(psutil.TimeoutExpired):
+            process.wait(10)
 
 
 @contextlib.contextmanager

@@ -33,6 +33,7 @@ from .metrics import percentile
 from .paying import budget
 from .samples import sample_sentences
 from .synthetic import TextMaker
+from .warmth import local_model
 
 SCHEMA_VERSION = 1
 OpenKnowledgeBase = Callable[[Path], KnowledgeBase]
@@ -47,11 +48,13 @@ def run(
     chunks: int = 10_000,
     megabytes: float = 10.0,
     pdfs: Path | None = None,
+    local: bool = False,
     only: frozenset[str] = frozenset(),
     progress: ProgressCallback | None = None,
 ) -> dict[str, Any]:
     """Runs the scenarios (`only`: by name) and returns the report. `chunks` is the size of the searched
-    collection, `megabytes` of the text that is added, `pdfs` a folder of PDF files of your own."""
+    collection, `megabytes` of the text that is added, `pdfs` a folder of PDF files of your own,
+    `local` whether a model of this machine answers."""
     scenarios: dict[str, Callable[[], dict[str, Any]]] = {
         "ingest": lambda: ingest(open_at, megabytes),
         "delta": lambda: delta(open_at),
@@ -64,6 +67,8 @@ def run(
     }
     if pdfs is not None:
         scenarios["pdf"] = lambda: pdf(open_at, pdfs)
+    if local:
+        scenarios["local_model"] = lambda: local_model(open_at)
     unknown = only - scenarios.keys()
     if unknown:
         raise InputError(f"there is no benchmark called {sorted(unknown)[0]!r}.", f"There are: {', '.join(scenarios)}.")
