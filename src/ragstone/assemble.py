@@ -115,8 +115,10 @@ def _parts(
     def open_index(collection: str) -> CollectionIndex:
         from .index.sync import CollectionIndex
 
-        structure = settings.search.vector_index
-        return CollectionIndex(store, collection, [space()], structure=structure, writable=not read_only)
+        return CollectionIndex(
+            store, collection, [space()], structure=settings.search.vector_index,
+            components=settings.search.vector_pca, writable=not read_only,
+        )  # fmt: skip
 
     def sandbox() -> Sandbox:
         from .ingest.sandbox import Sandbox
@@ -160,6 +162,7 @@ def _parts(
         background=settings.embedding.background and not read_only,
         evidence_depth=EVIDENCE_DEPTH,
         vector_structure=settings.search.vector_index,
+        vector_components=settings.search.vector_pca,
         models=registry.installed,
         closers=closers,
     )

@@ -13,8 +13,10 @@ from index_process import open_index
 from prepared import prepared
 from ragstone.index import sealing, sync
 from ragstone.index.sealing import MergePolicy, explained, segments_to_merge
-from ragstone.index.vector_file import lists_of, open_vectors
-from ragstone.index.vectors import FlatVectorIndex, SegmentInfo, depth, form_of, inner_products, list_count
+from ragstone.index.vector_codes import form_of, list_count
+from ragstone.index.vector_file import head_of, open_vectors
+from ragstone.index.vector_search import depth
+from ragstone.index.vectors import FlatVectorIndex, SegmentInfo, inner_products
 from ragstone.protocols import Segment
 from ragstone.storage.sqlite import SqliteStore
 from ragstone.types import Space
@@ -44,7 +46,7 @@ def listed(tmp_path_factory: pytest.TempPathFactory) -> FlatVectorIndex:
     for first in range(0, ROWS, 4000):  # three segments with codes become one with lists
         index.add(range(first, first + 4000), topics()[0][first : first + 4000])
         index.seal(tmp_path_factory.mktemp("segments") / f"{first}.seg")
-    assert [lists_of(info.path)[0] for info in index.segment_infos()] == [0, 0, 0]
+    assert [head_of(info.path).lists for info in index.segment_infos()] == [0, 0, 0]
     index.merge(tmp_path_factory.mktemp("segments") / "all.seg")
     return index
 
@@ -72,7 +74,7 @@ def recall(index: FlatVectorIndex, allow: Any = None, asked: Array | None = None
 
 def test_lists_find_nearly_all_neighbours(listed: FlatVectorIndex) -> None:
     assert 2 * depth(10) < ROWS
-    assert lists_of(listed.segment_infos()[0].path)[0] == list_count(ROWS) == 128
+    assert head_of(listed.segment_infos()[0].path).lists == list_count(ROWS) == 128
     assert recall(listed) >= 0.97
 
 
@@ -144,13 +146,13 @@ def test_what_is_said_of_a_segment(listed: FlatVectorIndex, tmp_path: Path) -> N
     (tmp_path / sealing.SEGMENTS).symlink_to(path.parent)
 
     def said(rows: int, structure: Any) -> dict[str, str]:
-        return explained(Segment("vector", SPACE.id, path.name, b"", 0, rows, 0), tmp_path, structure)
+        return explained(Segment("vector", SPACE.id, path.name, b"", 0, rows, 0), tmp_path, structure, 0)
 
     assert said(300_000, "auto") == {"search": "ivf", "why": "above 200,000 rows, 128 lists are searched in part"}
     assert said(300_000, "exact")["search"] == "exact"
     assert "`ragstone rebuild`" in said(300_000, "flat")["why"]
     gone = Segment("vector", SPACE.id, "gone.seg", b"", 0, 9, 0)
-    assert explained(gone, tmp_path, "auto") == {}
+    assert explained(gone, tmp_path, "auto", 0) == {}
 
 
 def test_a_growing_collection_has_few_segments_and_moves_each_row_seldom() -> None:
