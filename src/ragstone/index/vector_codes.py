@@ -134,8 +134,11 @@ def encode(source: RowSource, dimension: int, form: Form, wanted: int = 0) -> En
 
 
 def reduced(rows: Floats, principal: Floats) -> Floats:
-    """Their components; the rows themselves where there are none."""
-    return np.ascontiguousarray(rows @ principal.T) if len(principal) else rows
+    """Their components; the rows themselves where there are none. One row goes without BLAS, whose threads wait for
+    each other where other work fills the cores."""
+    if not len(principal):
+        return rows
+    return np.einsum("qd,cd->qc", rows, principal) if len(rows) == 1 else np.ascontiguousarray(rows @ principal.T)
 
 
 def principal_components(rows: Floats, count: int) -> Floats:

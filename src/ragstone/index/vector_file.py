@@ -68,7 +68,8 @@ class VectorFile:
         faiss = load_faiss()
         coded = faiss.read_index(faiss.ZeroCopyIOReader(faiss.swig_ptr(self.codes), self.codes.size))
         if self.form == "graph":
-            coded.storage, coded.rows = (scanner := self.scanner()), scanner  # named, so that it lives as long
+            coded.storage = scanner = self.scanner()
+            faiss.add_to_referenced_objects(coded, scanner)  # it lives as long
         else:
             self._forget(len(self.data) - self.codes.size, len(self.data))
         return coded

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..protocols import Ids, Scores
-from .vector_codes import Floats, Form, Halves, load_faiss
+from .vector_codes import Floats, Form, Halves, load_faiss, reduced
 from .vector_file import RowBuffer, VectorFile
 
 Rows = NDArray[np.int64]
@@ -45,7 +45,7 @@ _DROPPED = 0.5
 below, faiss passes over the hidden ones."""
 _LISTED_GATHERED = 8_192
 """Rows that a filter leaves of a segment with lists, below which those alone are scored: in 3 ms."""
-_WALKED = 5
+_WALKED = 6
 """Rows that are scored one after the other in the time that a graph takes for one more row it is to find."""
 _buffers = threading.local()
 
@@ -58,7 +58,7 @@ def depth(k: int, share: float = 1.0) -> int:
 
 def breadth(k: int) -> int:
     """How many rows a walk through a graph finds: recall is in docs/decisions/0009-vector-lists.md."""
-    return max(200, 2 * k)
+    return max(400, 4 * k)
 
 
 class Among:
@@ -224,9 +224,7 @@ class Sealed:
             if self._coded is None:
                 self._coded = self._file.coded()
             coded = self._coded
-        if len(self._file.principal):  # einsum: BLAS' threads wait for each other where other work fills the cores
-            query = np.einsum("nd,d->n", self._file.principal, query)
-        found: Rows = coded.search(query[None], asked, params=parameters)[1][0]
+        found: Rows = coded.search(reduced(query[None], self._file.principal), asked, params=parameters)[1][0]
         return found[found >= 0]
 
     def _decoded(self) -> Floats:
