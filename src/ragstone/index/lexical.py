@@ -59,6 +59,9 @@ _LONG = 50_000
 """Postings of a word that are worth finding out whether only the best rows so far need them: scoring as many takes
 0.5 ms, finding out as much at 1,000,000 rows."""
 
+_LOOKED_UP = 20
+"""Postings that are passed over in the time that looking up one row among them takes."""
+
 SAMPLE = 64
 """Ids that `Bm25Index.sample` gives."""
 _SCATTER = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio: neighbouring ids end far apart
@@ -228,9 +231,7 @@ class _Snapshot:
         for place, forms in enumerate(groups):
             best = np.zeros_like(scores)
             for docs, tfs, df, weight in forms:
-                at = np.minimum(np.searchsorted(docs, rows.astype(docs.dtype)), len(docs) - 1)
-                here = np.flatnonzero(docs[at] == rows)
-                at = at[here]
+                at, here = _meeting(docs, rows)
                 best[here] = np.maximum(best[here], self._contribution(docs[at], tfs[at], df, weight))
             scores = scores + best
             if len(rows) > k:
@@ -351,6 +352,18 @@ class _Snapshot:
         ids = self._ids_of(rows)
         order = np.lexsort((ids, -values))[:k]
         return ids[order], values[order]
+
+
+def _meeting(docs: NDArray[np.uint32], rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Where the same row stands in both, which rise: places in `docs` and in `rows`."""
+    if len(rows) * _LOOKED_UP < len(docs):
+        at = np.minimum(np.searchsorted(docs, rows.astype(docs.dtype)), len(docs) - 1)
+        here = np.flatnonzero(docs[at] == rows)
+        return at[here], here
+    wanted = np.zeros(max(int(rows[-1]), int(docs[-1])) + 1 if len(rows) else 1, dtype=np.bool_)
+    wanted[rows] = True
+    at = np.flatnonzero(wanted[docs]) if len(rows) else rows
+    return at, np.searchsorted(rows, docs[at].astype(np.int64))
 
 
 def _first_scattered(ids: Ids, count: int) -> Ids:

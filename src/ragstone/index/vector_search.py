@@ -45,7 +45,7 @@ _DROPPED = 0.5
 below, faiss passes over the hidden ones."""
 _LISTED_GATHERED = 8_192
 """Rows that a filter leaves of a segment with lists, below which those alone are scored: in 3 ms."""
-_WALKED = 6
+_WALKED = 20
 """Rows that are scored one after the other in the time that a graph takes for one more row it is to find."""
 _buffers = threading.local()
 
@@ -162,10 +162,10 @@ class Sealed:
 
     def _near(self, query: Floats, wanted: int, count: int, among: Among | None) -> Rows:
         """About as many rows as `wanted`, the best by codes or along links."""
-        if among is None:
-            return self._search_codes(query, wanted, None)
-        found = self._search_codes(query, min(count, wanted * count // len(among.rows)), None)
-        return found[among.mask[found]]
+        asked = wanted if among is None else min(count, wanted * count // len(among.rows))
+        walk = load_faiss().SearchParametersHNSW(efSearch=asked) if self._form == "graph" else None
+        found = self._search_codes(query, asked, walk)
+        return found if among is None else found[among.mask[found]]
 
     def _near_listed(self, query: Floats, wanted: int, count: int, among: Among | None) -> Rows:
         """The same from the lists nearest to the question; from more of them where a filter leaves less, from all
