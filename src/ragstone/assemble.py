@@ -138,9 +138,10 @@ def _parts(
     def open_index(collection: str) -> CollectionIndex:
         from .index.sync import CollectionIndex
 
-        structure = settings.search.vector_index
-        followed = spaces.followed(collection)
-        return CollectionIndex(store, collection, followed, structure=structure, writable=not read_only)
+        return CollectionIndex(
+            store, collection, spaces.followed(collection), structure=settings.search.vector_index,
+            components=settings.search.vector_pca, writable=not read_only,
+        )  # fmt: skip
 
     def sandbox() -> Sandbox:
         from .ingest.sandbox import Sandbox
@@ -187,6 +188,7 @@ def _parts(
         background=background,
         evidence_depth=EVIDENCE_DEPTH,
         vector_structure=settings.search.vector_index,
+        vector_components=settings.search.vector_pca,
         models=registry.installed,
         language_models=local,
         preload=settings.models.preload and background,

@@ -27,7 +27,7 @@ from .errors import DiskFull, InputError, ModelError, NotFound, RagstoneError, S
 from .index.indexer import Indexer
 from .index.sealing import explained, purge_files
 from .index.sync import CollectionIndex
-from .index.vectors import Structure
+from .index.vector_codes import Structure
 from .ingest import pipeline, sources
 from .ingest.names import MEMBER, uri_of
 from .ingest.prepare import PrepareOptions, prepare_parsed, source_hash
@@ -98,6 +98,7 @@ class Parts:
     background: bool
     evidence_depth: int
     vector_structure: Structure
+    vector_components: int
     models: Callable[[], list[dict[str, Any]]]
     language_models: Callable[[], LanguageModels]
     preload: bool
@@ -552,7 +553,7 @@ class KnowledgeBase:
                 name: [
                     {
                         "kind": s.kind, "space": s.space, "name": s.name, "rows": s.rows, "bytes": s.size,
-                        **explained(s, folder, self._parts.vector_structure),
+                        **explained(s, folder, self._parts.vector_structure, self._parts.vector_components),
                     }
                     for s in self._store.segments(name)
                 ]

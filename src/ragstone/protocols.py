@@ -157,6 +157,11 @@ class LexicalIndex(Protocol):
 
     def ids(self) -> Ids: ...
 
+    def sample(self) -> Ids:
+        """Some ids, all where there are few, spread over all: which ones follows from the live ids alone, and a write
+        changes few of them."""
+        ...
+
     def tail_size(self) -> int: ...
 
 

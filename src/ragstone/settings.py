@@ -150,11 +150,19 @@ class SearchSettings:
         None, "Maximal marginal relevance, 0 (off) to 1 (only diversity).", low=0, high=1
     )
     candidates: int = _setting(100, "Candidates of each part before fusion.", low=10, high=10_000)
-    vector_index: Literal["auto", "exact", "flat", "ivf"] = _setting(
+    vector_index: Literal["auto", "exact", "flat", "ivf", "hnsw"] = _setting(
         "auto",
         "How vectors are searched. exact: all of them. flat: 4-bit codes choose what is scored exactly. ivf: the codes "
-        "stand in lists, of which the nearest are searched. auto: by rows, exact up to 10,240 in one index file, flat "
-        "up to 200,000, ivf above. Files that are there already change when they are merged, or by `ragstone rebuild`.",
+        "stand in lists, of which the nearest are searched. hnsw: links from vector to near vector are followed. auto: "
+        "by rows, exact up to 10,240 in one index file, flat up to 200,000, ivf above. Files that are there already "
+        "change when they are merged, or by `ragstone rebuild`.",
+    )
+    vector_pca: int = _setting(
+        0,
+        "Principal components of the vectors that flat and ivf make their codes of; 0: of the vectors themselves. What "
+        "the codes choose is scored by the whole vectors. Files that are there already change as above.",
+        low=0,
+        high=4096,
     )
     rerank: Path | None = _setting(None, "Folder with an ONNX cross-encoder that reorders the best candidates.")
     rerank_sha256: str = _setting("", "Expected SHA-256 of the cross-encoder; another file is refused.")

@@ -23,6 +23,8 @@ VECTOR: dict[str, Callable[[], VectorIndex]] = {
     "scanned": partial(FlatVectorIndex, SPACE, decoded_rows=0),
     "coded": partial(FlatVectorIndex, SPACE, decoded_rows=0, exact_rows=0),
     "listed": partial(FlatVectorIndex, SPACE, decoded_rows=0, exact_rows=0, structure="ivf"),
+    "graph": partial(FlatVectorIndex, SPACE, decoded_rows=0, exact_rows=0, structure="hnsw"),
+    "reduced": partial(FlatVectorIndex, SPACE, decoded_rows=0, exact_rows=0, components=6),
 }
 
 

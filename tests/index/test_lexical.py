@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from ragstone.errors import StoreDamaged, StoreError
 from ragstone.index import lexical
-from ragstone.index.lexical import Bm25Index, bag_digest
+from ragstone.index.lexical import SAMPLE, Bm25Index, bag_digest
 from ragstone.index.postings import MAX_TF, open_postings
 from ragstone.protocols import Owners, QueryTerms
 from ragstone.text.analysis import pack, term_key
@@ -358,3 +358,20 @@ def test_leaving_out_rows_that_cannot_win_changes_nothing(data: st.DataObject) -
         some = index.search(QueryTerms(groups), k, allow)
     assert some[0].tolist() == every[0].tolist()
     assert some[1].tolist() == every[1].tolist()
+
+
+def test_a_sample_follows_from_the_live_ids_alone(tmp_path: Path) -> None:
+    index, fresh = Bm25Index(), Bm25Index()
+    index.add(range(3000), [terms(["alpha"])] * 3000)
+    assert len(index.sample()) == SAMPLE
+    for number in range(8):
+        index.delete(index.sample()[:40].tolist())
+        index.add([5000 + number], [terms(["beta"])])
+        if number % 3 == 0:
+            index.seal(tmp_path / f"{number}.seg")
+    index.merge(tmp_path / "all.seg")
+    live = index.ids().tolist()
+    fresh.add(live, [terms(["alpha"])] * len(live))
+    assert sorted(index.sample().tolist()) == sorted(fresh.sample().tolist())
+    index.delete(live[30:])
+    assert sorted(index.sample().tolist()) == live[:30]

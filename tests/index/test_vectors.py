@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ragstone.errors import StoreDamaged, StoreError
-from ragstone.index.vectors import FlatVectorIndex, depth, inner_products
+from ragstone.index.vector_search import depth
+from ragstone.index.vectors import FlatVectorIndex, inner_products
 from ragstone.types import Space
 
 DIMENSION = 16

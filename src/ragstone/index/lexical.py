@@ -59,6 +59,13 @@ _LONG = 50_000
 """Postings of a word that are worth finding out whether only the best rows so far need them: scoring as many takes
 0.5 ms, finding out as much at 1,000,000 rows."""
 
+_LOOKED_UP = 20
+"""Postings that are passed over in the time that looking up one row among them takes."""
+
+SAMPLE = 64
+"""Ids that `Bm25Index.sample` gives."""
+_SCATTER = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio: neighbouring ids end far apart
+
 _Form = tuple[NDArray[np.uint32], NDArray[np.uint8], int, float]
 """Rows that hold a term (rising, dead ones too), how often, how many live ones, weight."""
 
@@ -83,6 +90,14 @@ class _View:
     alive: Mask | None = None
     path: Path | None = None
     checksum: bytes = b""
+    sample: Ids | None = None  # what `sampled` found among the live ids when last asked, less what died since
+
+    def sampled(self) -> Ids:
+        """The `SAMPLE` live ids that stand first when scattered, and maybe some that follow; all where there are
+        fewer. Found out once, so that a write costs the same whatever the size."""
+        if self.sample is None:
+            object.__setattr__(self, "sample", _first_scattered(self.live_ids(), 4 * SAMPLE))
+        return self.sample if self.sample is not None else self.postings.ids[:0]
 
     @property
     def live(self) -> int:
@@ -114,7 +129,10 @@ class _View:
             return self
         alive = self.mask().copy()
         alive[rows] = False
-        return replace(self, alive=alive)
+        sample = None if self.sample is None else self.sample[~np.isin(self.sample, ids)]
+        if sample is not None and len(sample) < min(SAMPLE, int(np.count_nonzero(alive))):
+            sample = None
+        return replace(self, alive=alive, sample=sample)
 
 
 class _Snapshot:
@@ -213,9 +231,7 @@ class _Snapshot:
         for place, forms in enumerate(groups):
             best = np.zeros_like(scores)
             for docs, tfs, df, weight in forms:
-                at = np.minimum(np.searchsorted(docs, rows.astype(docs.dtype)), len(docs) - 1)
-                here = np.flatnonzero(docs[at] == rows)
-                at = at[here]
+                at, here = _meeting(docs, rows)
                 best[here] = np.maximum(best[here], self._contribution(docs[at], tfs[at], df, weight))
             scores = scores + best
             if len(rows) > k:
@@ -338,6 +354,23 @@ class _Snapshot:
         return ids[order], values[order]
 
 
+def _meeting(docs: NDArray[np.uint32], rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Where the same row stands in both, which rise: places in `docs` and in `rows`."""
+    if len(rows) * _LOOKED_UP < len(docs):
+        at = np.minimum(np.searchsorted(docs, rows.astype(docs.dtype)), len(docs) - 1)
+        here = np.flatnonzero(docs[at] == rows)
+        return at[here], here
+    wanted = np.zeros(max(int(rows[-1]), int(docs[-1])) + 1 if len(rows) else 1, dtype=np.bool_)
+    wanted[rows] = True
+    at = np.flatnonzero(wanted[docs]) if len(rows) else rows
+    return at, np.searchsorted(rows, docs[at].astype(np.int64))
+
+
+def _first_scattered(ids: Ids, count: int) -> Ids:
+    scattered = ids.astype(np.uint64) * _SCATTER
+    return ids[np.argpartition(scattered, count)[:count]] if len(ids) > count else ids
+
+
 def _kth(scores: NDArray[np.float32], k: int) -> float:
     """What the k best have at least, less all rounding that additions can bring."""
     return float(np.partition(scores, len(scores) - k)[len(scores) - k]) * (1 - 1e-5)
@@ -390,6 +423,10 @@ class Bm25Index(LexicalIndex):
         """Sorted."""
         parts = [v.live_ids() for v in self._snapshot.views]
         return np.sort(np.concatenate(parts)) if parts else np.empty(0, dtype=np.int64)
+
+    def sample(self) -> Ids:
+        parts = [v.sampled() for v in self._snapshot.views]
+        return _first_scattered(np.concatenate([np.empty(0, np.int64), *parts]), SAMPLE)
 
     def tail_size(self) -> int:
         """Live rows that are in no file."""

@@ -24,8 +24,8 @@ from ..faults import reach
 from ..protocols import Ids, Segment, Store
 from .files import remove_file
 from .lexical import SegmentInfo
-from .vector_file import lists_of
-from .vectors import EXACT_ROWS, LISTED_ROWS, Structure, form_of
+from .vector_codes import EXACT_ROWS, LISTED_ROWS, Structure, components_of, form_of
+from .vector_file import head_of
 
 LOCK = "indexer.lock"
 SEGMENTS = "segments"
@@ -133,29 +133,30 @@ def described(index: Sealable, kind: str, space: str, watermark: int) -> list[Se
     ]
 
 
-def explained(segment: Segment, folder: Path, structure: Structure) -> dict[str, str]:
-    """How a segment is searched, and why. `structure` is the setting. Empty where the file is gone or not readable:
-    whoever opens it says so."""
+def explained(segment: Segment, folder: Path, structure: Structure, components: int) -> dict[str, str]:
+    """How a segment is searched, and why. `structure` and `components` are the settings. Empty where the file is gone
+    or not readable: whoever opens it says so."""
     if segment.kind == "lexical":
         return {"search": "bm25", "why": "every posting of the question's words counts"}
     try:
-        lists, code_bytes = lists_of(folder / SEGMENTS / segment.name)
+        head = head_of(folder / SEGMENTS / segment.name)
     except StoreDamaged:
         return {}
-    found = "lists" if lists else "codes" if code_bytes else "rows"
-    wanted = form_of(structure, segment.rows)
     set_by = "" if structure == "auto" else f" (search.vector_index = {structure})"
     if structure == "exact":
         return {"search": "exact", "why": f"all rows are scored{set_by}"}
+    of = f" of {head.components} principal components" if head.components else ""
     why = {
         "rows": f"at most {EXACT_ROWS:,} rows are all scored",
-        "codes": f"above {EXACT_ROWS:,} rows, 4-bit codes choose what is scored{set_by}",
-        "lists": f"above {LISTED_ROWS if structure == 'auto' else EXACT_ROWS:,} rows, {lists:,} lists are searched in "
-        f"part{set_by}",
-    }[found]
-    if found != wanted:
-        why = f"written before the setting was {structure}, or of an odd dimension; `ragstone rebuild` writes it anew"
-    return {"search": {"rows": "exact", "codes": "flat", "lists": "ivf"}[found], "why": why}
+        "codes": f"above {EXACT_ROWS:,} rows, 4-bit codes{of} choose what is scored{set_by}",
+        "lists": f"above {LISTED_ROWS if structure == 'auto' else EXACT_ROWS:,} rows, {head.lists:,} lists{of} are "
+        f"searched in part{set_by}",
+        "graph": f"above {EXACT_ROWS:,} rows, links between near rows are followed{set_by}",
+    }[head.form]
+    wanted = components_of(head.dimension, components) if head.form in ("codes", "lists") else 0
+    if (head.form, head.components) != (form_of(structure, segment.rows), wanted):
+        why = "written before the settings were these, or of an odd dimension; `ragstone rebuild` writes it anew"
+    return {"search": {"rows": "exact", "codes": "flat", "lists": "ivf", "graph": "hnsw"}[head.form], "why": why}
 
 
 def dead_ids(segment: Segment) -> Ids:

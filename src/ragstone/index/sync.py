@@ -37,7 +37,8 @@ from .sealing import (
     segments_to_merge,
     trim_log,
 )
-from .vectors import FlatVectorIndex, Structure
+from .vector_codes import Structure
+from .vectors import FlatVectorIndex
 
 SEAL_ROWS = 2_000
 """Rows of a tail that are worth a file while the process goes on."""
@@ -91,6 +92,7 @@ class CollectionIndex(CollectionView):
         spaces: Sequence[Space] = (),
         *,
         structure: Structure = "auto",
+        components: int = 0,
         seal_rows: int = SEAL_ROWS,
         close_rows: int = CLOSE_ROWS,
         writable: bool = True,
@@ -101,6 +103,7 @@ class CollectionIndex(CollectionView):
         self._collection = collection
         self._spaces = tuple(spaces)
         self._structure = structure
+        self._components = components
         self._seal_rows = seal_rows
         self._close_rows = close_rows
         self._writable = writable
@@ -316,7 +319,7 @@ class CollectionIndex(CollectionView):
         return _State(lexical, vectors, watermarks, 0, 0, uses), problems
 
     def _new_vectors(self, space: Space) -> FlatVectorIndex:
-        return FlatVectorIndex(space, structure=self._structure)
+        return FlatVectorIndex(space, structure=self._structure, components=self._components)
 
     def _lexical_of_store(self, step: Callable[[Bm25Index, int, int], None] | None = None) -> Bm25Index:
         index = Bm25Index()

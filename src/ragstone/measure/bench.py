@@ -9,8 +9,6 @@ from __future__ import annotations
 import itertools
 import json
 import os
-import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -33,10 +31,11 @@ from .metrics import percentile
 from .paying import budget
 from .samples import sample_sentences
 from .synthetic import TextMaker
+from .timing import child, process, spread, timed
+from .upkeep import OpenKnowledgeBase, recovery, seal
 from .warmth import local_model
 
 SCHEMA_VERSION = 1
-OpenKnowledgeBase = Callable[[Path], KnowledgeBase]
 QUERIES = 200
 WARM_UP = 20
 _RECALL_ROWS = 20_000  # compared at a time
@@ -64,6 +63,8 @@ def run(
         "cold_start": lambda: cold_start(open_at),
         "cache": lambda: cache(open_at),
         "budget": budget,
+        "seal": lambda: seal(open_at, chunks),
+        "recovery": lambda: recovery(),
     }
     if pdfs is not None:
         scenarios["pdf"] = lambda: pdf(open_at, pdfs)
@@ -183,14 +184,14 @@ def embedding(open_at: OpenKnowledgeBase, texts: int = 192, turns: int = 3) -> d
             started, used = time.perf_counter(), time.process_time()
             chunks += kb.embed_pending()
             worker.append((time.perf_counter() - started, time.process_time() - used, tokens))
-        alone = [_timed(lambda: embedder.embed([maker.title()], "query")) for _ in range(30)]
+        alone = [timed(lambda: embedder.embed([maker.title()], "query")) for _ in range(30)]
     seconds, used, tokens = (sum(column) for column in zip(*worker, strict=True))
     report: dict[str, Any] = {
         "chunks": chunks,
         "tokens_per_chunk": tokens / chunks,
         "worker_chunks_per_s": chunks / seconds,
         "worker_tokens_per_s": tokens / seconds,
-        "query_ms": _spread(alone),
+        "query_ms": spread(alone),
     }
     if runs:
         rates = {s: sum(r.tokens for r in of) / sum(r.seconds for r in of) for s, of in runs.items()}
@@ -217,20 +218,16 @@ def search(open_at: OpenKnowledgeBase, chunks: int) -> dict[str, Any]:
             stages = {name for timings in new for name in timings}
             recall = _vector_recall(kb)
             size = kb.collection("default").chunks
-        child = _child(_MEMORY, place, json.dumps(questions[:50]))
+        searching = child(_MEMORY, place, json.dumps(questions[:50]))
     return {
         "chunks": size,
-        "total_ms": _spread([t["total"] for t in new]),
-        "total_without_embedding_ms": _spread([t["total"] for t in known]),
+        "total_ms": spread([t["total"] for t in new]),
+        "total_without_embedding_ms": spread([t["total"] for t in known]),
         "stage_p50_ms": {name: percentile([t.get(name, 0.0) for t in new], 0.5) for name in sorted(stages)},
         "stage_p95_ms": {name: percentile([t.get(name, 0.0) for t in new], 0.95) for name in sorted(stages)},
         "vector_recall@10": recall,
-        "searching_process": child,
+        "searching_process": searching,
     }
-
-
-def _spread(values: list[float]) -> dict[str, float]:
-    return {"p50": percentile(values, 0.5), "p95": percentile(values, 0.95)}
 
 
 def _vector_recall(kb: KnowledgeBase) -> float:
@@ -269,12 +266,12 @@ def search_while_adding(open_at: OpenKnowledgeBase, files: int = 1000) -> dict[s
             questions = (f"{maker.question(texts[i % len(texts)])} {i}" for i in itertools.count())
             for _ in range(WARM_UP):
                 kb.search(next(questions))
-            idle = [_timed(lambda: kb.search(next(questions))) for _ in range(QUERIES)]
+            idle = [timed(lambda: kb.search(next(questions))) for _ in range(QUERIES)]
             adding = threading.Thread(target=lambda: kb.add([source], remember=False))
             adding.start()
             busy: list[float] = []
             while adding.is_alive():
-                busy.append(_timed(lambda: kb.search(next(questions))))
+                busy.append(timed(lambda: kb.search(next(questions))))
                 time.sleep(0.01)
             adding.join()
     idle_p95, busy_p95 = percentile(idle, 0.95), percentile(busy, 0.95)
@@ -291,8 +288,8 @@ def cold_start(open_at: OpenKnowledgeBase, chunks: int = 10_000) -> dict[str, An
         with open_at(Path(place)) as kb:
             texts = fill(kb, chunks, maker)
         question = maker.question(texts[0])
-        helps = [_process(["--help"]) for _ in range(5)]
-        searches = [_process(["search", question, "--data", place, "--json"]) for _ in range(5)]
+        helps = [process(["--help"]) for _ in range(5)]
+        searches = [process(["search", question, "--data", place, "--json"]) for _ in range(5)]
     return {"help_s": percentile(helps, 0.5), "search_s": percentile(searches, 0.5), "chunks": chunks}
 
 
@@ -305,18 +302,18 @@ def cache(open_at: OpenKnowledgeBase, chunks: int = 5_000, questions: int = 100)
             texts = fill(kb, chunks, maker)
             asked = [f"{maker.question(texts[i % len(texts)])} {i}" for i in range(questions)]
             kb.ask(f"{asked[0]} warm")
-            searches = [[_timed(lambda q=q: kb.search(q)) for q in asked] for _ in range(2)]  # type: ignore[misc]
-            answers = [[_timed(lambda q=q: kb.ask(q)) for q in asked] for _ in range(2)]  # type: ignore[misc]
+            searches = [[timed(lambda q=q: kb.search(q)) for q in asked] for _ in range(2)]  # type: ignore[misc]
+            answers = [[timed(lambda q=q: kb.ask(q)) for q in asked] for _ in range(2)]  # type: ignore[misc]
         with open_at(Path(place)) as kb:
             kb.index("default")
-            later = [_timed(lambda q=q: kb.ask(q)) for q in asked]  # type: ignore[misc]
+            later = [timed(lambda q=q: kb.ask(q)) for q in asked]  # type: ignore[misc]
             came = kb.status()["caches"]["answers"]["hits"]
     return {
-        "new_search_ms": _spread(searches[0]),
-        "cached_search_ms": _spread(searches[1]),
-        "new_answer_ms": _spread(answers[0]),
-        "cached_answer_ms": _spread(answers[1]),
-        "answer_of_the_process_before_ms": _spread(later),
+        "new_search_ms": spread(searches[0]),
+        "cached_search_ms": spread(searches[1]),
+        "new_answer_ms": spread(answers[0]),
+        "cached_answer_ms": spread(answers[1]),
+        "answer_of_the_process_before_ms": spread(later),
         "answers_of_the_process_before": came,
         "questions": questions,
     }
@@ -366,26 +363,9 @@ def _flat(value: Any, prefix: str = "") -> dict[str, float]:
     return {prefix: float(value)} if isinstance(value, int | float) and not isinstance(value, bool) else {}
 
 
-def _timed(call: Callable[[], object]) -> float:
-    """Milliseconds."""
-    started = time.perf_counter()
-    call()
-    return (time.perf_counter() - started) * 1000.0
-
-
 def _one_file(path: Path, maker: TextMaker) -> Path:
     path.write_text(maker.markdown(2_000), encoding="utf-8")
     return path
-
-
-def _process(arguments: list[str]) -> float:
-    """Seconds of a whole `ragstone` process. Raises InputError with its message where it fails."""
-    started = time.perf_counter()
-    done = subprocess.run([sys.executable, "-m", "ragstone", *arguments], capture_output=True, text=True, check=False)
-    seconds = time.perf_counter() - started
-    if done.returncode:
-        raise InputError(f"`ragstone {arguments[0]}` failed: {done.stderr.strip()}")
-    return seconds
 
 
 _MEMORY = """
@@ -395,13 +375,9 @@ import ragstone
 with ragstone.open(sys.argv[1], overrides={"embedding.background": False}) as kb:
     for question in json.loads(sys.argv[2]):
         kb.search(question)
-    print(json.dumps({"memory_mb": psutil.Process().memory_info().rss / 1e6}))
+    memory = psutil.Process().memory_info()
+    mapped = getattr(memory, "shared", 0)  # pages of files, which the system takes back when it needs room
+    print(json.dumps({"memory_mb": memory.rss / 1e6, "own_memory_mb": (memory.rss - mapped) / 1e6}))
 """
 
 
-def _child(script: str, *arguments: str) -> dict[str, Any]:
-    done = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise InputError(f"the measured process failed: {done.stderr.strip()}")
-    figures: dict[str, Any] = json.loads(done.stdout)
-    return figures

@@ -31,19 +31,13 @@ _KEPT = 97  # every so many texts one is returned
 
 
 def fill(kb: KnowledgeBase, chunks: int, maker: TextMaker) -> list[str]:
-    """Puts `chunks` chunks with vectors into the default collection; returns some of the texts."""
+    """Puts `chunks` chunks with vectors into the default collection, in index files; returns some of the texts."""
     kept: list[str] = []
     kb.store.create_collection(DEFAULT_COLLECTION)
     index = kb.index(DEFAULT_COLLECTION)
-    space = kb.collection(DEFAULT_COLLECTION).space
-    rows = itertools.chain.from_iterable(mixtures(kb.embedder().embed(sample_sentences(), "passage"), chunks))
-    documents = _documents(chunks, maker)
     done = sealed = 0
-    while some := list(itertools.islice(documents, _DOCUMENTS)):
-        kb.store.put(DEFAULT_COLLECTION, some)
-        added = [chunk for document in some for chunk in document.chunks]
+    for added in pour(kb, chunks, maker):
         kept += [chunk.text for number, chunk in enumerate(added, start=done) if number % _KEPT == 0]
-        kb.store.put_embeddings(space, {chunk.content_hash: next(rows).astype("<f2").tobytes() for chunk in added})
         done += len(added)
         if done - sealed >= _SEALED:
             index.refresh()
@@ -54,7 +48,19 @@ def fill(kb: KnowledgeBase, chunks: int, maker: TextMaker) -> list[str]:
     return kept
 
 
-def _documents(chunks: int, maker: TextMaker) -> Iterator[PreparedDocument]:
+def pour(kb: KnowledgeBase, chunks: int, maker: TextMaker, name: str = "d") -> Iterator[list[PreparedChunk]]:
+    """Puts them into the store alone; gives those that were just acknowledged. `name` begins the documents' names."""
+    space = kb.collection(DEFAULT_COLLECTION).space
+    rows = itertools.chain.from_iterable(mixtures(kb.embedder().embed(sample_sentences(), "passage"), chunks))
+    documents = _documents(chunks, maker, name)
+    while some := list(itertools.islice(documents, _DOCUMENTS)):
+        kb.store.put(DEFAULT_COLLECTION, some)
+        added = [chunk for document in some for chunk in document.chunks]
+        kb.store.put_embeddings(space, {chunk.content_hash: next(rows).astype("<f2").tobytes() for chunk in added})
+        yield added
+
+
+def _documents(chunks: int, maker: TextMaker, name: str) -> Iterator[PreparedDocument]:
     pool = [maker.paragraph(CHARACTERS // 2) for _ in range(min(_POOL, 2 * chunks))]
     language = detect(" ".join(pool[:20]))
     analyse = analyzer(language).analyze
@@ -72,7 +78,8 @@ def _documents(chunks: int, maker: TextMaker) -> Iterator[PreparedDocument]:
             parts.append(_chunk(span, text, language, terms[first] + terms[second]))
             place += len(text)
         identity = hashlib.blake2b(b"".join(part.content_hash for part in parts), digest_size=32).digest()
-        yield PreparedDocument(f"d{number}", identity, place, 0.0, "", "text/plain", language, {}, (), tuple(parts))
+        uri = f"{name}{number}"
+        yield PreparedDocument(uri, identity, place, 0.0, "", "text/plain", language, {}, (), tuple(parts))
 
 
 def _chunk(span: ChunkSpan, text: str, language: str, terms: Terms) -> PreparedChunk:

@@ -29,9 +29,7 @@ STATE_TRIES = 10
 """Searches that are tried until none of the best chunks was deleted before its text was read; then the rest counts."""
 LATE = "deadline: "
 """How a note begins that says what there was no time for."""
-CODE_SAMPLE = 64
 _CODE_MEMORY = 10_000  # chunks of which is remembered whether they look like code
-_SCATTER = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio: neighbouring ids end far apart
 _CODE_MARKS = re.compile(r"[(){}\[\]=;_<>]")
 _SPACES = re.compile(r"\s")
 MAX_LANGUAGES = 3
@@ -291,15 +289,13 @@ class Retriever:
         revision = view.at()[0]
         known = self._profiles.get(collection)
         if known is None or known.revision != revision:
-            code = self._is_code(view.lexical.ids())
+            code = self._is_code(view.lexical.sample())
             known = self._profiles[collection] = _Profile(collection, revision, self._languages(collection), code, [])
         return known
 
-    def _is_code(self, ids: Ids) -> bool:
-        """Whether most of a sample looks like code. The sample hardly changes with a write, and what a chunk looks
+    def _is_code(self, sample: Ids) -> bool:
+        """Whether most of the sample looks like code. The sample hardly changes with a write, and what a chunk looks
         like never does."""
-        scattered = ids.astype(np.uint64) * _SCATTER
-        sample = ids[np.argpartition(scattered, CODE_SAMPLE)[:CODE_SAMPLE]] if len(ids) > CODE_SAMPLE else ids
         new = [int(i) for i in sample if int(i) not in self._code]
         if new:
             if len(self._code) > _CODE_MEMORY:
