@@ -33,6 +33,7 @@ SUBCOMMANDS = {
     "config": ("show", "path", "init"),
     "eval": ("retrieval", "answers"),
     "bench": ("run", "compare"),
+    "compare": ("run", "report", "rate"),
     "stress": ("crash", "power", "disk", "flip", "multi", "churn"),
 }
 WIDTH = "88"

@@ -276,6 +276,31 @@ def _prepare_options(settings: Settings) -> PrepareOptions:
     return PrepareOptions(limits=limits, max_tokens=ingest.chunk_tokens)
 
 
+def open_model(settings: Settings, model: str) -> LLM | None:
+    """A language model apart from any knowledge base: None for "extractive", else ollama:NAME, openai:NAME or gguf:PATH,
+    a server also as NAME@URL. A gguf file gets a process of its own, which ends with `close`. The key of the settings
+    goes to no other address than `answer.base_url`. Raises SettingsError; ModelError where it cannot be had."""
+    from .llm import OLLAMA_URL, find_llm
+
+    if model == "extractive":
+        return None
+    answer = settings.answer
+    kind, _, name = model.partition(":")
+    name, _, url = (name, "", "") if kind == "gguf" else name.partition("@")
+    key = answer.api_key if not url or url == answer.base_url else ""
+    base_url = url or answer.base_url
+    if kind == "gguf" and name:
+        return find_llm("llama", gguf=Path(name), threads=answer.threads, context=answer.context)
+    if kind == "ollama" and name:
+        url = base_url or OLLAMA_URL
+        return find_llm("ollama", model=name, base_url=url, context=answer.context, keep_alive=answer.keep_alive)
+    if kind == "openai" and name:
+        return find_llm("openai", model=name, base_url=base_url, api_key=key, context=answer.context)
+    raise SettingsError(
+        f"{model!r} is not a model.", "Write extractive, gguf:PATH, ollama:NAME[@URL] or openai:NAME[@URL]."
+    )
+
+
 def _llm(settings: Settings, closers: list[Callable[[], None]]) -> LLM | None:
     """The setting answer.model is "extractive", "auto", or KIND:NAME."""
     from .llm import OLLAMA_URL, find_llm

@@ -423,7 +423,7 @@ class Progress:
 
     stage: Literal[
         "discover", "read", "store", "embed", "index", "rebuild", "verify", "export", "import",
-        "backup", "restore", "check", "stress",
+        "backup", "restore", "check", "stress", "compare",
     ]  # fmt: skip
     done: int
     total: int | None

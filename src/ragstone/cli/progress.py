@@ -30,9 +30,10 @@ _LABELS = {
     "export": "Exporting",
     "import": "Importing",
     "stress": "Stressing",
+    "compare": "Comparing",
 }
 _UNITS = {"embed": "chunk", "index": "chunk", "rebuild": "chunk", "verify": "check"}
-_UNITS |= {"backup": "page", "restore": "part", "check": "generation", "stress": "cycle"}
+_UNITS |= {"backup": "page", "restore": "part", "check": "generation", "stress": "cycle", "compare": "answer"}
 
 
 class ProgressDisplay(AbstractContextManager["ProgressDisplay"]):

@@ -81,7 +81,7 @@ def _running(model: str, context: int, keep_alive: str, ollama_url: str, servers
 
     http = client()
     try:
-        if _loopback(ollama_url):
+        if on_loopback(ollama_url):
             try:
                 tags = get_json(http, f"{ollama_url.rstrip('/')}/api/tags", name="Ollama", seconds=PROBE_SECONDS)
                 installed = {str(entry["name"]) for entry in entries(tags, "models", "name")}
@@ -91,7 +91,7 @@ def _running(model: str, context: int, keep_alive: str, ollama_url: str, servers
                         return ollama
             except (ModelError, DeadlineExceeded):
                 pass
-        for server in filter(_loopback, servers):
+        for server in filter(on_loopback, servers):
             try:
                 answer = get_json(http, f"{server}/models", name="The model server", seconds=PROBE_SECONDS)
             except (ModelError, DeadlineExceeded):
@@ -104,7 +104,8 @@ def _running(model: str, context: int, keep_alive: str, ollama_url: str, servers
     return None
 
 
-def _loopback(url: str) -> bool:
+def on_loopback(url: str) -> bool:
+    """Whether the address is on this machine."""
     host = urlsplit(url).hostname or ""
     return host in ("localhost", "::1") or host.startswith("127.")
 
