@@ -134,7 +134,7 @@ def compare_run(
         if resumed:
             session.terminal.note(f"Going on in {output}.")
         with session.progress() as progress:
-            measure(output, contestants, cases, kb.embedder, limits, progress)
+            measure(output, contestants, cases, kb.embedder(), limits, progress)
     return _report(session, output, older, maintenance)
 
 
