@@ -277,8 +277,8 @@ def _prepare_options(settings: Settings) -> PrepareOptions:
 
 
 def open_model(settings: Settings, model: str) -> LLM | None:
-    """A language model apart from any knowledge base: None for "extractive", else ollama:NAME, openai:NAME or gguf:PATH,
-    a server also as NAME@URL. A gguf file gets a process of its own, which ends with `close`. The key of the settings
+    """A language model apart from any knowledge base: None for "extractive", else ollama:NAME, openai:NAME (or
+    NAME@URL) or gguf:PATH. A gguf file gets a process of its own, which ends with `close`. The key of the settings
     goes to no other address than `answer.base_url`. Raises SettingsError; ModelError where it cannot be had."""
     from .llm import OLLAMA_URL, find_llm
 

@@ -14,7 +14,7 @@ from ..errors import InputError
 from .measuring import DefaultGroup
 from .records import SCHEMA_VERSION, CompareRecord, RateRecord
 from .session import Session, before, command, commands
-from .terminal import Column, duration, flat, plural
+from .terminal import Column, duration, escape, flat, plural
 
 if TYPE_CHECKING:
     from ..compare.questions import Question
@@ -36,7 +36,9 @@ app.add_typer(compare, name="compare")
 
 Before = Annotated[
     Path | None,
-    typer.Option("--before", metavar="FILE", help="An older report.json: tables of before and after.", show_default=False),
+    typer.Option(
+        "--before", metavar="FILE", help="An older report.json: tables of before and after.", show_default=False
+    ),
 ]
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a comparison.")]
 Keeping = Annotated[
@@ -66,7 +68,8 @@ def compare_run(
     questions: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="FILE", help=f"YAML, or a set that is shipped; may be repeated. Default: {' and '.join(SETS)}.",
+            metavar="FILE",
+            help=f"YAML, or a set that is shipped; may be repeated. Default: {' and '.join(SETS)}.",
             show_default=False,
         ),
     ] = None,
@@ -114,7 +117,7 @@ def compare_run(
         )
         plan = {
             "same": {
-                "models": {c.name: spec.partition("=")[2] or spec for c, spec in zip(contestants, model, strict=True)},
+                "models": {c.name: c.what for c in contestants},
                 "repeats": repeats,
                 "seed": seed,
                 "max_tokens": max_tokens,
@@ -189,12 +192,21 @@ def _contestants(session: Session, models: list[str]) -> list[Contestant]:
                 lambda model=model: open_model(settings, model),  # type: ignore[misc]
                 url=url,
                 keep=_keep(kind, url),
+                what=_what(kind, name, url, Path(rest)),
             )
         )
     twice = {c.name for c in made if [d.name for d in made].count(c.name) > 1}
     if twice:
         raise InputError(f"Two models are called {sorted(twice)[0]}.", "Give them names: --model NAME=MODEL.")
     return made
+
+
+def _what(kind: str, name: str, url: str, path: Path) -> str:
+    """What a report says of a model: of a file its name and size, never where it lies."""
+    if kind != "gguf":
+        return f"{kind}:{name}@{url}" if url else kind
+    size = path.stat().st_size if path.is_file() else 0
+    return f"gguf:{path.name} ({size:,} bytes)"
 
 
 def _keep(kind: str, url: str) -> str:
@@ -298,10 +310,12 @@ def compare_rate(
 
         done, total = serve(folder, rater, tell=session.terminal.note)
     else:
-        done, total = rating.ask(folder, rater, write=session.terminal.line)
+        done, total = rating.ask(folder, rater, write=lambda text: session.terminal.line(escape(text)))
     if session.terminal.as_json:
         record: RateRecord = {"schema_version": SCHEMA_VERSION, "rater": rater, "rated": done, "answers": total}
         session.terminal.json(record)
     else:
-        session.terminal.note(f"Rated {done} of {plural(total, 'answer')}. `ragstone compare report {folder}` counts them.")
+        session.terminal.note(
+            f"Rated {done} of {plural(total, 'answer')}. `ragstone compare report {folder}` counts them."
+        )
     return 0

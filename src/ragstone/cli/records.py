@@ -447,9 +447,12 @@ class CompareRecord(TypedDict):
     commit: Annotated[str, "of the checkout, or empty"]
     time: Annotated[int, "when it began, POSIX seconds"]
     machine: Annotated[dict[str, str | int | float], "processor, cores, memory_gb, system, python"]
+    sets: Annotated[list[str], "where the questions are from"]
     setup: Annotated[dict[str, object], "models, repeats, seed, max_tokens, passages, threads, prompts (a hash)"]
     complete: Annotated[bool, "false: interrupted, some answers are missing"]
-    questions: Annotated[list[dict[str, object]], "id, question, tier, language, and by model the answer and its scores"]
+    answers: Annotated[int, "that count: of questions that every model has answered or failed on in that round"]
+    rated: Annotated[bool, "whether quality is people's ratings, not automatic scores"]
+    questions: Annotated[list[dict[str, object]], "id, question, tier, language; by model the answer and its scores"]
     models: Annotated[
         list[dict[str, object]],
         "by model: quality (mean, low, high), automatic scores, ratings, first token, tokens/s, seconds, load, switch, "
@@ -459,6 +462,7 @@ class CompareRecord(TypedDict):
     decision: Annotated[dict[str, object], "weights, points of each model by criterion, totals with intervals"]
     recommendation: Annotated[dict[str, object], "decided, best, and the text"]
     before: Annotated[list[dict[str, object]] | None, "with --before: figures before and after"]
+    before_origin: Annotated[dict[str, object] | None, "commit, time, machine and setup of the older report"]
 
 
 class RateRecord(TypedDict):

@@ -114,10 +114,11 @@ def _parsed(text: str) -> tuple[Any, Mapping[int, int]]:
 
     class Loader(yaml.SafeLoader):  # type: ignore[misc]
         def construct_mapping(self, node: Any, deep: bool = False) -> Any:  # noqa: ARG002 - whole at once
-            keys = [key.value for key, _ in node.value]
+            seen: set[str] = set()
             for key, _ in node.value:
-                if keys.count(key.value) > 1:
+                if str(key.value) in seen:
                     raise _Broken(f"{key.value} stands twice in one entry", key.start_mark.line + 1)
+                seen.add(str(key.value))
             return super().construct_mapping(node, deep=True)
 
     def mapping(loader: Any, node: Any) -> dict[Any, Any]:

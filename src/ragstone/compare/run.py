@@ -32,12 +32,13 @@ WARM_UP_TOKENS = 4
 @dataclass(frozen=True, slots=True)
 class Contestant:
     """`open` gives the model, or None where answers are extractive; `url` is its server's, where it has one. `keep`
-    is what one has to look after to run it (decision.py: MAINTENANCE)."""
+    is what one has to look after to run it (decision.py: MAINTENANCE), `what` the model in words."""
 
     name: str
     open: Callable[[], LLM | None]
     url: str = ""
     keep: str = "service"
+    what: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,7 @@ def measure(
     progress: ProgressCallback | None = None,
 ) -> None:
     """Everything of the plan that `folder` does not hold yet, each answer durable before the next begins. A model that
-    fails on a question has failed there: that counts, and it goes on. Raises InputError where nothing can be written."""
+    fails on a question has failed there: that counts, and it goes on. Raises InputError where nothing is writable."""
     runs = journal.Journal(folder / journal.RUNS)
     done = {(r["model"], r["round"], r["question"]) for r in runs.read() if r["kind"] == "answer"}
     total = len(contestants) * limits.repeats * len(cases)

@@ -8,8 +8,8 @@ citations   share of its citations that overlap a gold span (no citation: 0); `r
 `quality` is topics × (1 + mean of support, language and citations) / 2, of those that apply: what does not say what was
 asked for is worth nothing, however well supported (a model that repeats the question is), and how it is said decides up
 to half. A failure, and "no answer" to a question that has one, count 0; where the documents do not tell, saying so is 1
-and anything else 0. Topics are looked for as words and numbers: this measures
-whether an answer contains what it should, not whether it reads well. That is what rating by people is for.
+and anything else 0. Topics are looked for as words and numbers: this measures whether an answer contains what it
+should, not whether it reads well. That is what rating by people is for.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ from ..text.analysis import analyzer, fold
 from ..text.language import detect, detect_query
 from ..types import Citation, Sentence
 from .cases import Case, Span, overlaps
+
+_NUMBER = re.compile(r"\d+(?:[.,:]\d+)*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,16 +87,20 @@ def score(case: Case, shown: Shown) -> Scores:
     if shown.declined:
         return Scores(quality=0.0, topics=0.0 if question.topics else None, declined=True)
     plain = " ".join(sentence.text for sentence in shown.sentences)
-    parts = {
-        "topics": topics(question.topics, plain, question.language),
-        "support": _share([sentence.supported for sentence in shown.sentences]),
-        "language": _language(plain, question.language),
-        "citations": _precision(case, shown.citations),
-    }
-    manner = [value for name, value in parts.items() if value is not None and name != "topics"]
-    said = 1.0 if parts["topics"] is None else parts["topics"]
-    quality = said * (1.0 + sum(manner) / len(manner)) / 2.0 if manner else said
-    return Scores(quality=quality, recall=_recall(case, shown.citations), **parts)
+    met = topics(question.topics, plain, question.language)
+    support = _share([sentence.supported for sentence in shown.sentences])
+    language = _language(plain, question.language)
+    citations = _precision(case, shown.citations)
+    manner = [value for value in (support, language, citations) if value is not None]
+    said = 1.0 if met is None else met
+    return Scores(
+        quality=said * (1.0 + sum(manner) / len(manner)) / 2.0 if manner else said,
+        topics=met,
+        support=support,
+        language=language,
+        citations=citations,
+        recall=_recall(case, shown.citations),
+    )
 
 
 def topics(expected: Sequence[Sequence[str]], text: str, language: str) -> float | None:
@@ -103,13 +109,15 @@ def topics(expected: Sequence[Sequence[str]], text: str, language: str) -> float
 
 
 def _says(spelling: str, text: str, language: str) -> bool:
-    """As words in a row, or as the same index terms (inflected, in a compound); its numbers in any case."""
+    """Its numbers however they are written, and its words in a row or as the same index terms (inflected, in a
+    compound)."""
     if not set(digits(spelling)) <= set(digits(text)):
         return False
-    words = r"\s+".join(map(re.escape, fold(spelling).split()))
-    if re.search(rf"(?<!\w){words}(?!\w)", fold(text)):
+    rest = _NUMBER.sub(" ", spelling)
+    words = r"\s+".join(map(re.escape, fold(rest).split()))
+    if not words or re.search(rf"(?<!\w){words}(?!\w)", fold(text)):
         return True
-    wanted = set(analyzer(language).words(spelling))
+    wanted = set(analyzer(language).words(rest))
     return bool(wanted) and wanted <= set(analyzer(language).words(text))
 
 

@@ -1,4 +1,4 @@
-"""What the process that serves a model takes of the machine: memory, CPU seconds, memory of a GPU where there is one."""
+"""What the process that serves a model takes: memory, CPU seconds, memory of a GPU where there is one."""
 
 from __future__ import annotations
 
