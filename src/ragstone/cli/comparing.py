@@ -246,13 +246,19 @@ def compare_report(session: Session, folder: Folder, older: Before = None, maint
 
 
 def _report(session: Session, folder: Path, older: Path | None, maintenance: list[str] | None) -> int:
-    from dataclasses import asdict
-
     from ..compare.report import build, load_report, write
 
+    chosen = session.settings.compare
+    weights = {
+        "quality": chosen.quality,
+        "speed": chosen.speed,
+        "switch": chosen.switch,
+        "memory": chosen.memory,
+        "maintenance": chosen.maintenance,
+    }
     report = build(
         folder,
-        weights=asdict(session.settings.compare),
+        weights=weights,
         upkeep=dict(map(_upkeep, maintenance or ())),
         before=None if older is None else load_report(older),
     )
