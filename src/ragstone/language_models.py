@@ -111,43 +111,111 @@ def gateway(settings: Settings, spending: Spending, local: LocalModels) -> LLM:
     return SingleFlight(Chain(entries, policy, orders=orders))
 
 
+def open_model(settings: Settings, model: str, spending: Spending) -> LLM | None:
+    """A language model apart from any knowledge base, paid from the ledger: None for "extractive", else the name of a
+    provider of the settings, ollama:NAME, openai:NAME (or NAME@URL) or gguf:PATH. A gguf file gets a process of its
+    own, which ends with `close`. The key of the settings goes to no other address than `answer.base_url`. Raises
+    SettingsError; ModelError where it cannot be had."""
+    from .llm import OLLAMA_URL, find_llm
+
+    if model == "extractive":
+        return None
+    answer = settings.answer
+    found: LLM | None = None
+    terms: dict[str, Any]
+    if model in settings.providers:
+        provider = settings.providers[model]
+        url = address(provider)
+        found = _provider(model, provider, url, lambda path: _apart(path, provider.threads, _window(provider)))
+        terms = {"provider": model, **_terms(provider, url)}
+        return spending.budgeted(found, **terms)
+    kind, _, name = model.partition(":")
+    name, _, url = (name, "", "") if kind == "gguf" else name.partition("@")
+    key = answer.api_key if not url or url == answer.base_url else ""
+    url = url or answer.base_url
+    if kind == "gguf" and name:
+        found = _apart(Path(name), answer.threads, answer.context)
+    elif kind == "ollama" and name:
+        url = url or OLLAMA_URL
+        found = find_llm("ollama", model=name, base_url=url, context=answer.context, keep_alive=answer.keep_alive)
+    elif kind == "openai" and name:
+        found = find_llm("openai", model=name, base_url=url, api_key=key, context=answer.context)
+    if found is None:
+        known = ", ".join(["extractive", *settings.providers])
+        raise SettingsError(
+            f"{model!r} is not a model.", f"Write {known}, gguf:PATH, ollama:NAME[@URL] or openai:NAME[@URL]."
+        )
+    return spending.budgeted(found, provider=kind, model=name, url=url if kind == "openai" else None)
+
+
+def _apart(path: Path, threads: int, context: int) -> LLM | None:
+    from .llm import find_llm
+
+    return find_llm("llama", gguf=path, threads=threads, context=context)
+
+
 def _entry(name: str, p: ProviderSettings, settings: Settings, spending: Spending, models: LocalModels) -> Entry:
     from .budget.money import DOLLAR
-    from .budget.prices import FREE, flat
-    from .llm import OLLAMA_URL, find_llm, loopback
-    from .llm import anthropic as anthropic_api
-    from .llm import gemini as gemini_api
-    from .llm.chain import DEFAULT_CONTEXT, Conditions, Entry
-    from .llm.openai import OpenAIChat
+    from .llm.chain import Conditions, Entry
 
-    usual = {"anthropic": anthropic_api.DEFAULT_URL, "gemini": gemini_api.DEFAULT_URL, "ollama": OLLAMA_URL}
-    url = p.base_url or usual.get(p.kind, "")
-    context = p.context or DEFAULT_CONTEXT
-    shared: dict[str, Any] = {"api_key": p.api_key, "context": context}
-    llm: LLM | None
-    if p.kind == "anthropic":
-        llm = anthropic_api.AnthropicChat(p.model, base_url=url, label=name, api_key=p.api_key, context=p.context)
+    url = address(p)
+    context = _window(p)
+    llm = _provider(name, p, url, lambda path: _file(path, settings, models, threads=p.threads, context=context))
+    if p.kind in ("anthropic", "gemini"):
         context = llm.context
-    elif p.kind == "gemini":
-        llm = gemini_api.GeminiChat(p.model, base_url=url, label=name, api_key=p.api_key, context=p.context)
-        context = llm.context
-    elif p.kind == "gguf":
-        llm = _file(Path(p.model), settings, models, threads=p.threads, context=context)
-    elif p.kind == "ollama":
-        llm = find_llm("ollama", model=p.model, base_url=url, threads=p.threads, **shared)
-    else:
-        llm = OpenAIChat(url, p.model, label=name, **shared)
-    if llm is None:
-        raise SettingsError(f"providers.{name} is no model.", "Check its kind.")
-    local = p.local if p.local is not None else p.kind == "gguf" or loopback(url)
-
-    price = flat(p.input_price, p.output_price) if p.input_price is not None and p.output_price is not None else None
-    terms: dict[str, Any] = {"model": p.model, "url": None if p.kind == "gguf" else url}
-    terms["price"] = price or (FREE if local else None)
+    terms = _terms(p, url)
 
     def cost(prompt: int, written: int) -> float | None:
         known = spending.price(name, **terms)
         return None if known is None else known.bound(prompt, written) / DOLLAR
 
-    conditions = Conditions(context, p.languages, local, p.max_cost, p.first_token)
+    conditions = Conditions(context, p.languages, _local(p, url), p.max_cost, p.first_token)
     return Entry(name, spending.budgeted(models.take(llm), provider=name, **terms), conditions, cost)
+
+
+def _provider(name: str, p: ProviderSettings, url: str, from_file: Callable[[Path], LLM | None]) -> LLM:
+    from .llm import anthropic, find_llm, gemini
+    from .llm.openai import OpenAIChat
+
+    if p.kind == "anthropic":
+        return anthropic.AnthropicChat(p.model, base_url=url, label=name, context=p.context, api_key=p.api_key)
+    if p.kind == "gemini":
+        return gemini.GeminiChat(p.model, base_url=url, label=name, context=p.context, api_key=p.api_key)
+    if p.kind == "openai":
+        return OpenAIChat(url, p.model, label=name, context=_window(p), api_key=p.api_key)
+    if p.kind == "gguf":
+        llm = from_file(Path(p.model))
+    else:
+        llm = find_llm("ollama", model=p.model, base_url=url, threads=p.threads, context=_window(p))
+    if llm is None:
+        raise SettingsError(f"providers.{name} is no model.", "Check its kind.")
+    return llm
+
+
+def address(p: ProviderSettings) -> str:
+    """Where a provider is asked; "" for a file."""
+    from .llm import OLLAMA_URL, anthropic, gemini
+
+    usual = {"anthropic": anthropic.DEFAULT_URL, "gemini": gemini.DEFAULT_URL, "ollama": OLLAMA_URL}
+    return p.base_url or usual.get(p.kind, "")
+
+
+def _window(p: ProviderSettings) -> int:
+    from .llm.chain import DEFAULT_CONTEXT
+
+    return p.context or DEFAULT_CONTEXT
+
+
+def _local(p: ProviderSettings, url: str) -> bool:
+    from .llm import loopback
+
+    return p.local if p.local is not None else p.kind == "gguf" or loopback(url)
+
+
+def _terms(p: ProviderSettings, url: str) -> dict[str, Any]:
+    """What `Spending` has to know to price its calls."""
+    from .budget.prices import FREE, flat
+
+    priced = p.input_price is not None and p.output_price is not None
+    price = flat(p.input_price or 0.0, p.output_price or 0.0) if priced else FREE if _local(p, url) else None
+    return {"model": p.model, "url": None if p.kind == "gguf" else url, "price": price}

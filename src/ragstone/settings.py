@@ -329,6 +329,17 @@ class GatewaySettings:
 
 
 @dataclass(frozen=True, slots=True)
+class CompareSettings:
+    """What counts how much when `compare` weighs models against each other; only the ratios matter."""
+
+    quality: float = _setting(40.0, "Right and well-founded answers.", low=0)
+    speed: float = _setting(20.0, "Time to the whole answer.", low=0)
+    switch: float = _setting(20.0, "Time to unload another model and load this one.", low=0)
+    memory: float = _setting(10.0, "Memory of the machine and of a GPU.", low=0)
+    maintenance: float = _setting(10.0, "How little there is to install, watch and pay.", low=0)
+
+
+@dataclass(frozen=True, slots=True)
 class LogSettings:
     """The log on stderr. Questions and document text are not logged."""
 
@@ -351,6 +362,7 @@ class Settings:
     gateway: GatewaySettings = GatewaySettings()
     providers: Mapping[str, ProviderSettings] = field(default_factory=dict)
     budget: BudgetSettings = BudgetSettings()
+    compare: CompareSettings = CompareSettings()
     log: LogSettings = LogSettings()
     origins: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
     file: Path | None = field(default=None, compare=False)
@@ -370,6 +382,7 @@ SECTIONS: Mapping[str, type] = {
     "models": ModelsSettings,
     "gateway": GatewaySettings,
     "budget": BudgetSettings,
+    "compare": CompareSettings,
     "log": LogSettings,
 }
 

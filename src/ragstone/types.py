@@ -512,7 +512,7 @@ class Progress:
 
     stage: Literal[
         "discover", "read", "store", "embed", "index", "rebuild", "verify", "export", "import",
-        "backup", "restore", "check", "stress", "eval", "bench", "drop",
+        "backup", "restore", "check", "stress", "eval", "bench", "drop", "compare",
     ]  # fmt: skip
     done: int
     total: int | None

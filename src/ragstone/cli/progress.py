@@ -33,10 +33,11 @@ _LABELS = {
     "eval": "Asking",
     "bench": "Measuring",
     "drop": "Removing",
+    "compare": "Comparing",
 }
 _UNITS = {"embed": "chunk", "index": "chunk", "rebuild": "chunk", "verify": "check"}
 _UNITS |= {"backup": "page", "restore": "part", "check": "generation", "stress": "cycle"}
-_UNITS |= {"eval": "question", "bench": "scenario", "drop": "vector"}
+_UNITS |= {"eval": "question", "bench": "scenario", "drop": "vector", "compare": "answer"}
 
 
 class ProgressDisplay(AbstractContextManager["ProgressDisplay"]):
