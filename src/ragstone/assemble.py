@@ -18,6 +18,7 @@ from .cache.file import Kept, remove
 from .cache.memory import MemoryCache
 from .cache.persistent import DiskCache, Persistent, TieredCache
 from .embedding.cached import CachedEmbedder
+from .embedding.session import Device
 from .errors import SettingsError, StoreReadOnly
 from .ingest.limits import ReadLimits
 from .ingest.prepare import PrepareOptions
@@ -86,7 +87,8 @@ def _parts(
     settings: Settings, store: SqliteStore, read_only: bool, given: Embedder | None, remember: bool
 ) -> Parts:
     chosen = settings.embedding
-    registry = ModelRegistry(threads=chosen.threads, provider=chosen.provider)
+    device = Device(chosen.provider, chosen.gpu_memory_mb)
+    registry = ModelRegistry(threads=chosen.threads, device=device, precision=chosen.precision)
     model = _model(settings)
     closers: list[Callable[[], None]] = []
     loaded = Once(lambda: given or _embedder(settings, registry, model, closers))
