@@ -65,7 +65,7 @@ def open_session(file: Path, device: Device = CPU, threads: int = 1) -> Any:
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    options.log_severity_level = 3
+    options.log_severity_level = _FATAL  # errors are raised
     # Without it, processors that have no VNNI instructions would saturate sums of 8-bit products.
     options.add_session_config_entry(PRECISE_INT8, "1")
     options.enable_mem_pattern = False  # lengths vary: a plan for each would only be kept, never used again
