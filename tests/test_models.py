@@ -8,11 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import ragstone
 from ragstone import models
 from ragstone.embedding import e5
+from ragstone.embedding.onnx import OnnxEmbedder
 from ragstone.errors import ModelMismatch, ModelMissing
 from ragstone.models import Loaded, LocalModel, ModelRegistry
-from tiny_model import mean_of, write_tiny_model
+from tiny_model import XLMR_DIMENSION, XLMR_WINDOW, mean_of, write_tiny_model, write_xlmr_model
 
 
 @pytest.fixture
@@ -116,3 +118,45 @@ def test_the_english_model_where_it_is_installed(registry: ModelRegistry) -> Non
     )
     assert question @ right > question @ wrong + 0.3
     assert embedder.space == registry.space("all-minilm-l6-v2")
+
+
+def test_a_long_model_of_1024_numbers_by_settings(tmp_path: Path) -> None:
+    """The settings that docs/models.md gives for bge-m3."""
+    manual = "Die Pumpe wird jährlich geprüft, der Filter monatlich gewechselt. The valve is closed by hand. "
+    folder = write_xlmr_model(tmp_path / "bge", [manual])
+    values = {
+        "embedding.path": folder,
+        "embedding.pooling": "cls",
+        "embedding.max_tokens": XLMR_WINDOW,
+        "embedding.query_prefix": "",
+        "embedding.passage_prefix": "",
+        "embedding.dimension": XLMR_DIMENSION,
+        "embedding.sha256": hashlib.sha256((folder / "onnx" / "model.onnx").read_bytes()).hexdigest(),
+    }
+    with ragstone.open(tmp_path / "data", overrides=values) as kb:
+        kb.add_texts([("doc:1", "", manual, {})])
+        kb.embed_pending()
+        assert kb.search("Pumpe", mode="dense").hits
+        embedder = kb.embedder().wrapped
+        assert isinstance(embedder, OnnxEmbedder)
+        assert embedder.space.dimension == XLMR_DIMENSION
+        question, passage = (embedder.embed([manual], role)[0] for role in ("query", "passage"))
+        assert np.array_equal(question, passage)  # no prefix
+        words = "Pumpe Filter " * (2_000 // embedder.count_tokens("Pumpe Filter"))
+        (row,) = embedder.windows([words + "Ventil"], "passage")
+        assert 1_500 < len(row) < XLMR_WINDOW
+        assert (row[0], row[-1]) == (0, 2)
+        one, other = embedder.embed([words + "Ventil", words + "valve"], "passage")
+        assert np.abs(one - other).max() > 5e-6  # the first token's vector has seen the last
+        assert len(embedder.windows([words * 5], "passage")) == 2
+    with pytest.raises(ModelMismatch, match="vectors of 1024"):
+        ModelRegistry(tmp_path / "cache", loaded=Loaded()).load(LocalModel(folder, dimension=384, pooling="cls"))
+
+
+def test_the_graph_of_the_default_model_decides_on_its_space(tmp_path: Path) -> None:
+    wide = ModelRegistry(tmp_path, precision="float16", loaded=Loaded())
+    assert wide.space(models.DEFAULT_MODEL) == e5.space("float16") != e5.SPACE
+    assert not wide.installed()[0]["prepared"]
+    found = wide.load(models.DEFAULT_MODEL).space
+    assert found == e5.space("float16")
+    assert wide.installed()[0]["prepared"]

@@ -156,6 +156,9 @@ def test_secrets_are_never_shown() -> None:
         {"providers.a.base_uri": "http://127.0.0.1"},
         {"providers.Not Good.base_url": "http://127.0.0.1"},
         {"providers.a": "http://127.0.0.1"},
+        {"embedding.precision": "int8", "embedding.provider": "cuda"},
+        {"embedding.precision": "float16", "embedding.endpoint": "http://127.0.0.1:1"},
+        {"embedding.precision": "float16", "embedding.model": "all-minilm-l6-v2"},
     ],
 )
 def test_contradictions(values: dict[str, object]) -> None:

@@ -19,6 +19,7 @@ from .cache.file import Kept, remove
 from .cache.memory import MemoryCache
 from .cache.persistent import DiskCache, Persistent, TieredCache
 from .embedding.cached import CachedEmbedder
+from .embedding.session import Device
 from .errors import SettingsError, StoreReadOnly
 from .ingest.limits import ReadLimits
 from .ingest.prepare import PrepareOptions
@@ -103,7 +104,8 @@ def _parts(
     environ: Mapping[str, str],
 ) -> Parts:
     chosen = settings.embedding
-    registry = ModelRegistry(threads=chosen.threads, provider=chosen.provider)
+    device = Device(chosen.provider, chosen.gpu_memory_mb)
+    registry = ModelRegistry(threads=chosen.threads, device=device, precision=chosen.precision)
     closers: list[Callable[[], None]] = []
     models = _Models(settings, registry, closers, environ)
     local = Once(lambda: _local_models(settings, llm))

@@ -12,10 +12,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from .embedding import e5
-from .embedding.onnx import OnnxEmbedder, OnnxModel, Pooling, Provider
+from .embedding.onnx import OnnxEmbedder, OnnxModel, Pooling
+from .embedding.session import CPU, Device
 from .embedding.tokenizer import JsonTokenizer
 from .errors import ModelMismatch, ModelMissing
 from .types import Space
@@ -130,14 +131,16 @@ class ModelRegistry:
         cache: Path | None = None,
         *,
         threads: int = 0,
-        provider: Provider = "cpu",
+        device: Device = CPU,
+        precision: Literal["auto", "int8", "float16"] = "auto",
         loaded: Loaded = _LOADED,
     ) -> None:
-        """`cache` is the folder for prepared models (default: `default_cache()`); `threads` and `provider` as in
-        `OnnxEmbedder`."""
+        """`cache` is the folder for prepared models (default: `default_cache()`); `threads` and `device` as in
+        `OnnxEmbedder`; `precision` is the default model's, as in `e5.choose`. Raises SettingsError."""
         self._cache = default_cache() if cache is None else cache
         self._threads = threads
-        self._provider: Provider = provider
+        self._device = device
+        self._precision = e5.choose(precision, device)
         self._loaded = loaded
 
     def load(self, model: str | LocalModel) -> OnnxEmbedder:
@@ -149,7 +152,7 @@ class ModelRegistry:
         if isinstance(model, LocalModel):
             return self.load(model).space
         entry = find(model)
-        return e5.SPACE if entry.name == e5.NAME else _space(_local(entry), entry.dimension)
+        return e5.space(self._precision) if entry.name == e5.NAME else _space(_local(entry), entry.dimension)
 
     def installed(self) -> list[dict[str, Any]]:
         """One row for each packaged model; `weights` is "ok", "missing" or "wrong hash"."""
@@ -174,12 +177,12 @@ class ModelRegistry:
             "path": "" if file is None else str(file),
             "sha256": entry.sha256,
             "weights": state,
-            "prepared": entry.name != e5.NAME or e5.complete(e5.folder(self._cache)),
+            "prepared": entry.name != e5.NAME or e5.complete(e5.folder(self._cache, self._precision)),
             "loaded": self._key(entry.name) in self._loaded,
         }
 
     def _key(self, model: str | LocalModel) -> object:
-        return model, str(self._cache), self._threads, self._provider
+        return model, str(self._cache), self._threads, self._device, self._precision
 
     def _open(self, model: str | LocalModel) -> OnnxEmbedder:
         started = time.monotonic()
@@ -188,7 +191,9 @@ class ModelRegistry:
         else:
             entry = find(model)
             if entry.name == e5.NAME:
-                embedder = e5.open_embedder(self._cache, threads=self._threads, provider=self._provider)
+                embedder = e5.open_embedder(
+                    self._cache, threads=self._threads, device=self._device, precision=self._precision
+                )
             else:
                 embedder = self._open_local(_local(entry))
         log.info("model %s loaded in %.2f s", embedder.space.model, time.monotonic() - started)
@@ -211,7 +216,7 @@ class ModelRegistry:
             query_prefix=model.query_prefix,
             passage_prefix=model.passage_prefix,
         )
-        return OnnxEmbedder(wanted, JsonTokenizer(tokenizer), threads=self._threads, provider=self._provider)
+        return OnnxEmbedder(wanted, JsonTokenizer(tokenizer), threads=self._threads, device=self._device)
 
 
 def find(name: str) -> Entry:

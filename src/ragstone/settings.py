@@ -122,7 +122,13 @@ class EmbeddingSettings:
     memory_mb: int = _setting(2_048, "Memory that embedding in parallel may take, in MiB.", low=256)
     threads: int = _setting(0, "CPU threads; 0: all cores.", low=0, high=1_024)
     provider: Literal["cpu", "cuda", "rocm", "coreml", "openvino", "directml"] = _setting(
-        "cpu", "Execution provider of the ONNX runtime."
+        "cpu", "Where a model runs (`docs/models.md`, Hardware): the processor, or a GPU and its kind."
+    )
+    gpu_memory_mb: int = _setting(
+        2_048, "Memory of the GPU that the model may take, in MiB, the rest is the language model's; 0: all.", low=0
+    )
+    precision: Literal["auto", "int8", "float16"] = _setting(
+        "auto", "Of the default model: int8 on the processor, float16 on a GPU. Each has vectors of its own."
     )
     build_share: float = _setting(
         0.5,
@@ -739,6 +745,16 @@ def _contradictions(settings: Settings) -> None:
         raise SettingsError("embedding.path and embedding.endpoint are both set.", "Keep one of them.")
     if e.sha256 and e.path is None:
         raise SettingsError("embedding.sha256 is set without embedding.path.", "Packaged models are pinned already.")
+    if e.precision == "int8" and e.provider != "cpu":
+        raise SettingsError(
+            f"embedding.precision is int8 ({settings.origin('embedding.precision')}) with provider {e.provider}.",
+            "8-bit products run on the processor only: set precision to auto, or provider to cpu.",
+        )
+    if e.precision != "auto" and (e.path is not None or e.endpoint or e.model != EmbeddingSettings().model):
+        raise SettingsError(
+            f"embedding.precision is set ({settings.origin('embedding.precision')}), but not for the default model.",
+            "Remove it: other models are run as they are.",
+        )
     kind, colon, name = a.model.partition(":")
     named = bool(colon and name and kind in ("ollama", "openai", "gguf"))
     if a.model not in ("extractive", "auto", "gateway") and not named:

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from ragstone.embedding import e5, e5_weights
-from ragstone.embedding.onnx import OnnxEmbedder
-from ragstone.errors import ModelMismatch, ModelMissing
+from ragstone.embedding.onnx import OnnxEmbedder, batches
+from ragstone.embedding.session import CPU, Device
+from ragstone.errors import ModelMismatch, ModelMissing, SettingsError
 
 TEXTS = [
     "Der Funktionsbaustein TON verzögert ein Signal um die eingestellte Zeit.",
@@ -56,6 +57,55 @@ def test_vectors_are_those_of_the_model(default_model: OnnxEmbedder, model_cache
     tokenizer = e5.unigram.UnigramTokenizer(e5.folder(model_cache) / e5.VOCABULARY)
     (vector,) = default_model.embed(TEXTS[:1], "passage")
     assert vector @ reference(weights, [0, *tokenizer.encode("passage: " + TEXTS[0]), 2]) > 0.998
+
+
+@pytest.fixture(scope="session")
+def float_model(model_cache: Path) -> OnnxEmbedder:
+    return e5.open_embedder(model_cache, threads=2, precision="float16")
+
+
+def test_the_float_graph_is_the_model_and_another_space(
+    float_model: OnnxEmbedder, default_model: OnnxEmbedder, model_cache: Path
+) -> None:
+    weights = e5_weights.read(memoryview(e5.source().read_bytes()))
+    tokenizer = e5.unigram.UnigramTokenizer(e5.folder(model_cache) / e5.VOCABULARY)
+    vectors = float_model.embed(TEXTS, "passage")
+    for text, vector in zip(TEXTS[1:3], vectors[1:3], strict=True):
+        assert vector @ reference(weights, [0, *tokenizer.encode("passage: " + text), 2]) > 0.99999
+    alike = (vectors * default_model.embed(TEXTS, "passage")).sum(axis=1)
+    assert 0.998 < alike.min() < e5.SAME
+    assert float_model.space == e5.space("float16") != default_model.space == e5.space("int8")
+
+
+def test_the_float_graph_masks_what_a_run_pads(float_model: OnnxEmbedder) -> None:
+    rows = float_model.windows(TEXTS, "passage")
+    assert len({len(row) for row in rows}) > 1
+    together = float_model._run(rows)
+    alone = np.concatenate([float_model._run([row]) for row in rows])
+    assert np.allclose(together, alone, atol=1e-4)
+
+
+def test_a_gpu_must_give_the_vectors_that_the_processor_gave(
+    float_model: OnnxEmbedder, model_cache: Path, tmp_path: Path
+) -> None:
+    folder = e5.folder(model_cache, "float16")
+    assert e5.check(float_model, folder) >= e5.SAME
+    lengths = [len(row) for row in float_model.windows(e5.PROBES, "passage")]
+    assert len(set(lengths)) > 1  # in one run, with padding
+    assert len(list(batches(lengths, 10_000, padded=True))) == 1
+    wanted = np.fromfile(folder / e5.PROBE, "<f4")
+    for wrong in (wanted[::-1], wanted * np.float32("nan")):
+        wrong.tofile(tmp_path / e5.PROBE)
+        with pytest.raises(ModelMismatch, match="other vectors on cpu"):
+            e5.check(float_model, tmp_path)
+
+
+def test_which_graph_runs() -> None:
+    gpu = Device("cuda")
+    assert [e5.choose("auto", device) for device in (CPU, gpu)] == ["int8", "float16"]
+    assert [e5.choose("float16", device) for device in (CPU, gpu)] == ["float16", "float16"]
+    with pytest.raises(SettingsError, match="processor only"):
+        e5.choose("int8", gpu)
 
 
 def test_vectors_have_unit_length_and_the_declared_space(default_model: OnnxEmbedder) -> None:

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ragstone.embedding.onnx import OnnxEmbedder, OnnxModel, batches, open_session
+from ragstone.embedding.onnx import OnnxEmbedder, OnnxModel, batches
 from ragstone.embedding.tokenizer import JsonTokenizer
-from ragstone.errors import ModelMismatch, ModelMissing, SettingsError
+from ragstone.errors import ModelMismatch, ModelMissing
 from ragstone.types import Space
 from tiny_model import DIMENSION, TABLE, WORDS, mean_of, write_tiny_model
 
@@ -103,21 +103,12 @@ def test_wrong_dimension_rank_and_inputs_are_refused(tmp_path: Path) -> None:
         tiny(tmp_path / "b")
 
 
-def test_missing_and_broken_files_are_typed_errors(tmp_path: Path) -> None:
-    (tmp_path / "broken.onnx").write_bytes(b"not a graph")
-    with pytest.raises(ModelMismatch):
-        open_session(tmp_path / "broken.onnx", "cpu")
-    with pytest.raises(ModelMissing):
-        open_session(tmp_path / "none.onnx", "cpu")
+def test_missing_and_broken_tokenizers_are_typed_errors(tmp_path: Path) -> None:
+    (tmp_path / "broken.json").write_bytes(b"not a tokenizer")
     with pytest.raises(ModelMissing):
         JsonTokenizer(tmp_path / "tokenizer.json")
     with pytest.raises(ModelMismatch):
-        JsonTokenizer(tmp_path / "broken.onnx")
-
-
-def test_a_provider_that_is_not_there_says_what_to_install(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="onnxruntime-openvino"):
-        open_session(write_tiny_model(tmp_path) / "model.onnx", "openvino")
+        JsonTokenizer(tmp_path / "broken.json")
 
 
 @given(st.lists(st.integers(1, 600), max_size=60), st.integers(0, 2_000), st.booleans())

@@ -7,10 +7,10 @@ from email.utils import format_datetime
 
 import numpy as np
 import pytest
-from embedding_server import EmbeddingServer, embedding_server, letters
 from hypothesis import given
 from hypothesis import strategies as st
 
+from embedding_server import EmbeddingServer, embedding_server, letters
 from ragstone.embedding.remote import RemoteEmbedder, RemoteProtocol, pause, split
 from ragstone.errors import ModelError, ModelMismatch, ModelMissing, ModelUnavailable
 

@@ -8,7 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from .onnx import OnnxEmbedder, inputs, open_session
+from .onnx import OnnxEmbedder, inputs
+from .session import CPU, Device, open_session
+
+DEVICE_BATCHES = (1, 16, 64, 192)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +37,7 @@ def bare_run(embedder: OnnxEmbedder, texts: Sequence[str], setting: BareSetting)
     """`texts` as passages through the session alone, tokenised and sorted by length beforehand. The median text of a
     batch gives its length (others are cut or padded to it), so the work is the same whatever the batch."""
     rows = sorted(embedder.windows(texts, "passage"), key=len)
-    session = open_session(embedder.model.file, "cpu", setting.threads)
+    session = open_session(embedder.model.file, embedder.device, setting.threads)
     names = [i.name for i in session.get_inputs()]
     feeds: list[dict[str, Any]] = []
     for group in [rows[i : i + setting.batch] for i in range(0, len(rows), setting.batch)][::-1]:
@@ -53,6 +56,8 @@ def bare_run(embedder: OnnxEmbedder, texts: Sequence[str], setting: BareSetting)
         return BareRun(time.perf_counter() - started, time.process_time() - used, sum(map(len, rows)))
 
 
-def settings(cores: int, batches: Sequence[int] = (1, 8)) -> list[BareSetting]:
-    """One run per core and one run on all cores, at each batch size."""
+def settings(cores: int, batches: Sequence[int] = (1, 8), device: Device = CPU) -> list[BareSetting]:
+    """One run per core and one run on all cores, at each batch size; on a GPU one run at a time, in large batches."""
+    if not device.is_cpu:
+        return [BareSetting(1, 1, batch) for batch in DEVICE_BATCHES]
     return [BareSetting(p, t, b) for p, t in dict.fromkeys([(cores, 1), (1, cores)]) for b in batches]

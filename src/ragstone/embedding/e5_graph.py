@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,42 +54,48 @@ OUTLIERS: dict[str, dict[int, int]] = {
     "l11.fi": {35: 3, 146: 2, 351: 1},
     "l11.fo": {119: 2, 554: 2, 712: 1, 934: 1, 1332: 1, 1371: 2},
 }
+Precision = Literal["int8", "float16"]  # of the matrix products
 FUSED = {"GatherBlockQuantized", "DynamicQuantizeMatMul", "MultiHeadAttention", "BiasGelu"}
 PAGE = 4096
 INLINE = 1024  # bytes; smaller constants stay in the graph
 
 
-def write(weights: Weights, folder: Path) -> None:
-    """input_ids int64[texts, tokens], all texts of one length, to vectors float32[texts, 384], the means of the token
-    vectors (not of unit length, so that windows of one text can be averaged).
+def write(weights: Weights, folder: Path, precision: Precision = "int8") -> None:
+    """input_ids int64[texts, tokens] to vectors float32[texts, 384], the means of the token vectors (not of unit
+    length, so that windows of one text can be averaged).
 
-    There is no mask: a run has texts of one length, which spares padding and its bookkeeping.
+    "int8", for processors: all texts of a run are of one length, which spares padding and its bookkeeping.
+    "float16", for GPUs: 8-bit products do not run there and a run must be large, so texts of several lengths share
+    it; a second input, attention_mask int64[texts, tokens], has ones and then zeros in each row.
     """
-    graph = _Graph(folder / "weights.bin")
-    x = _embeddings(graph, weights)
+    graph = _Graph(folder / "weights.bin", precision)
+    lengths = _lengths(graph) if graph.half else ""
+    x = graph.to_half(_embeddings(graph, weights))
     thirds = graph.constant("thirds", np.full(3, HIDDEN, np.int64))
     for i in range(weights.layers):
         n = f"l{i}."
         qkv = _product(graph, weights, x, n, ("q", "k", "v"), bias=True)
         graph.node("Split", [qkv, thirds], [f"{n}q", f"{n}k", f"{n}v"], axis=2)
-        y = graph.node("MultiHeadAttention", [f"{n}q", f"{n}k", f"{n}v"], [f"{n}c"], num_heads=weights.heads)
+        heads = [f"{n}q", f"{n}k", f"{n}v", *(["", lengths] if lengths else [])]
+        y = graph.node("MultiHeadAttention", heads, [f"{n}c"], num_heads=weights.heads)
         y = _product(graph, weights, y, n, ("ao",), bias=True)
         x = _add_and_normalise(graph, weights, y, x, f"{n}aln")
         y = _product(graph, weights, x, n, ("fi",), bias=False)
-        y = graph.node("BiasGelu", [y, graph.constant(f"{n}fi.b", weights.floats(f"{n}fi.b"))], [f"{n}g"])
+        y = graph.node("BiasGelu", [y, graph.floats(f"{n}fi.b", weights.floats(f"{n}fi.b"))], [f"{n}g"])
         y = _product(graph, weights, y, n, ("fo",), bias=True)
         x = _add_and_normalise(graph, weights, y, x, f"{n}oln")
-    graph.node("ReduceMean", [x, graph.constant("tokens.axis", np.ones(1, np.int64))], ["vectors"], keepdims=0)
+    _mean(graph, x)
     graph.save(folder / "model.onnx")
 
 
 class _Graph:
     """Nodes and constants of a graph in the making."""
 
-    def __init__(self, weights: Path) -> None:
+    def __init__(self, weights: Path, precision: Precision) -> None:
         import onnx  # 0.2 s: only the one call that prepares the model pays it
 
         self._onnx = onnx
+        self.half = precision == "float16"
         self._nodes: list[Any] = []
         self._constants: list[Any] = []
         self._path = weights
@@ -114,6 +120,16 @@ class _Graph:
         self._constants.append(tensor)
         return name
 
+    def floats(self, name: str, array: NDArray[np.float32]) -> str:
+        """A constant in the number format of the layers."""
+        return self.constant(name, array.astype(np.float16) if self.half else array)
+
+    def to_half(self, x: str) -> str:
+        return self.cast(x, f"{x}.half", "FLOAT16") if self.half else x
+
+    def cast(self, x: str, output: str, kind: str) -> str:
+        return self.node("Cast", [x], [output], to=getattr(self._onnx.TensorProto, kind))
+
     def node(self, kind: str, inputs: Sequence[str], outputs: Sequence[str], **attributes: Any) -> str:
         """Adds a node and returns its first output."""
         domain = "com.microsoft" if kind in FUSED else ""
@@ -123,25 +139,51 @@ class _Graph:
     def save(self, path: Path) -> None:
         self._file.close()
         helper, tensor = self._onnx.helper, self._onnx.TensorProto
-        ids = helper.make_tensor_value_info("input_ids", tensor.INT64, ["texts", "tokens"])
+        names = ["input_ids", "attention_mask"] if self.half else ["input_ids"]
+        inputs = [helper.make_tensor_value_info(name, tensor.INT64, ["texts", "tokens"]) for name in names]
         vectors = helper.make_tensor_value_info("vectors", tensor.FLOAT, ["texts", HIDDEN])
-        graph = helper.make_graph(self._nodes, path.stem, [ids], [vectors], self._constants)
+        graph = helper.make_graph(self._nodes, path.stem, inputs, [vectors], self._constants)
         opsets = [helper.make_opsetid("", 20), helper.make_opsetid("com.microsoft", 1)]
         model = helper.make_model(graph, opset_imports=opsets, ir_version=10, producer_name="ragstone")
         path.write_bytes(model.SerializeToString())
 
 
+def _lengths(graph: _Graph) -> str:
+    """Tokens of each text, as the attention takes them."""
+    last = graph.constant("lengths.axis", np.ones(1, np.int64))
+    return graph.cast(
+        graph.node("ReduceSum", ["attention_mask", last], ["lengths.sum"], keepdims=0), "lengths", "INT32"
+    )
+
+
+def _mean(graph: _Graph, x: str) -> None:
+    """The output: the mean over the tokens of a text, in float32."""
+    tokens = graph.constant("tokens.axis", np.ones(1, np.int64))
+    if not graph.half:
+        graph.node("ReduceMean", [x, tokens], ["vectors"], keepdims=0)
+        return
+    mask = graph.cast("attention_mask", "mask.f", "FLOAT")
+    column = graph.node("Unsqueeze", [mask, graph.constant("mask.axis", np.full(1, 2, np.int64))], ["mask.c"])
+    kept = graph.node("Mul", [graph.cast(x, "tokens.f", "FLOAT"), column], ["tokens.kept"])
+    total = graph.node("ReduceSum", [kept, tokens], ["tokens.sum"], keepdims=0)
+    count = graph.node("ReduceSum", [mask, tokens], ["tokens.count"], keepdims=1)
+    graph.node("Div", [total, count], ["vectors"])
+
+
 def _embeddings(graph: _Graph, weights: Weights) -> str:
-    """Rows of the word table (kept in 4 bits) and of the position table, normalised."""
+    """Rows of the word table (kept in 4 bits) and of the position table, normalised, in float32."""
     values, scales = weights.blocks("emb.word", HIDDEN)
     pairs = np.asarray(values[..., 0::2] | (values[..., 1::2] << 4), np.uint8)  # first of two in the low nibble
+    inputs = [
+        graph.constant("words", pairs.reshape(len(values), HIDDEN // 2)),
+        "input_ids",
+        graph.constant("words.s", scales),
+    ]
+    if graph.half:  # what a missing zero point means is the same on a processor, but not in every runtime for GPUs
+        inputs.append(graph.constant("words.z", np.full((len(values), HIDDEN // BLOCK // 2), 0x88, np.uint8)))
     words = graph.node(
         "GatherBlockQuantized",
-        [
-            graph.constant("words", pairs.reshape(len(values), HIDDEN // 2)),
-            "input_ids",
-            graph.constant("words.s", scales),
-        ],
+        inputs,
         ["words.y"],
         bits=4,
         block_size=BLOCK,
@@ -154,7 +196,8 @@ def _embeddings(graph: _Graph, weights: Weights) -> str:
     graph.node("Shape", ["input_ids"], ["tokens"], start=1, end=2)
     graph.node("Slice", [graph.constant("places", places), zero, "tokens", zero], ["places.y"])
     graph.node("Add", [words, "places.y"], ["embedded"])
-    return _normalise(graph, weights, "embedded", "emb.ln")
+    factors = [graph.constant(f"emb.ln.{part}", weights.floats(f"emb.ln.{part}")) for part in "wb"]
+    return graph.node("LayerNormalization", ["embedded", *factors], ["emb.y"], axis=-1, epsilon=weights.epsilon)
 
 
 def _add_and_normalise(graph: _Graph, weights: Weights, y: str, x: str, name: str) -> str:
@@ -163,16 +206,20 @@ def _add_and_normalise(graph: _Graph, weights: Weights, y: str, x: str, name: st
 
 
 def _normalise(graph: _Graph, weights: Weights, x: str, name: str) -> str:
-    factors = [graph.constant(f"{name}.{part}", weights.floats(f"{name}.{part}")) for part in "wb"]
+    factors = [graph.floats(f"{name}.{part}", weights.floats(f"{name}.{part}")) for part in "wb"]
     return graph.node("LayerNormalization", [x, *factors], [f"{name}.y"], axis=-1, epsilon=weights.epsilon)
 
 
 def _product(graph: _Graph, weights: Weights, x: str, layer: str, parts: tuple[str, ...], *, bias: bool) -> str:
-    """`x` times the matrices `parts` side by side, in 8 bits: activations with one scale for the run, weights with
-    one for each output."""
+    """`x` times the matrices `parts` side by side; in 8 bits: activations with one scale for the run, weights with one
+    for each output."""
     name = layer + parts[0]
     width = FEED_FORWARD if parts == ("fo",) else HIDDEN
     matrix = np.concatenate([weights.matrix(f"{layer}{part}.w", width) for part in parts], axis=1)
+    biases = np.concatenate([weights.floats(f"{layer}{part}.b") for part in parts])
+    if graph.half:
+        y = graph.node("MatMul", [x, graph.floats(f"{name}.w", matrix)], [f"{name}.y"])
+        return graph.node("Add", [y, graph.floats(f"{name}.b", biases)], [f"{name}.z"]) if bias else y
     if name in OUTLIERS:
         factors = np.ones(width, np.float32)
         for channel, exponent in OUTLIERS[name].items():
@@ -187,6 +234,5 @@ def _product(graph: _Graph, weights: Weights, x: str, layer: str, parts: tuple[s
         graph.constant(f"{name}.z", np.zeros(len(scales), np.int8)),
     ]
     if bias:
-        biases = np.concatenate([weights.floats(f"{layer}{part}.b") for part in parts])
         inputs.append(graph.constant(f"{name}.b", biases))
     return graph.node("DynamicQuantizeMatMul", inputs, [f"{name}.y"])

@@ -15,27 +15,17 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ModelMismatch, ModelMissing, SettingsError
+from ..errors import ModelMismatch
 from ..protocols import Role, Vectors
 from ..types import Space
+from .session import CPU, Device, is_out_of_memory, open_session, out_of_memory
 
 Pooling = Literal["mean", "cls", "none"]
-Provider = Literal["cpu", "cuda", "rocm", "coreml", "openvino", "directml"]
-
-PROVIDERS: dict[str, tuple[str, str]] = {
-    "cpu": ("CPUExecutionProvider", "onnxruntime"),
-    "cuda": ("CUDAExecutionProvider", "onnxruntime-gpu"),
-    "rocm": ("ROCMExecutionProvider", "onnxruntime-rocm"),
-    "coreml": ("CoreMLExecutionProvider", "onnxruntime"),
-    "openvino": ("OpenVINOExecutionProvider", "onnxruntime-openvino"),
-    "directml": ("DmlExecutionProvider", "onnxruntime-directml"),
-}
 # On a CPU each run has one text: as fast as any batch from 64 tokens on (batches of 8 are 10 to 20 % slower at 256),
 # and a vector depends on its text alone, also where activations are quantised by run. Others want large batches.
 DEVICE_BATCH_TOKENS = 16_384
 PADDING = 1.1  # a batch with padding may have this many times the tokens of its texts
 LONGEST_WAIT = 5.0  # seconds that questions, one after the other, may hold up a run with a passage
-PRECISE_INT8 = "session.x64quantprecision"
 
 
 class Tokenizer(Protocol):
@@ -73,13 +63,14 @@ class OnnxEmbedder:
     """Safe from several threads. A call with role "query" goes before: calls with role "passage" hold their next
     run until it is done, so a question never waits behind an ingest."""
 
-    def __init__(self, model: OnnxModel, tokenizer: Tokenizer, *, threads: int = 0, provider: Provider = "cpu") -> None:
-        """`threads` is how many runs of a large call go on at once (0: one for each core); each run has one
-        thread, which gives more texts a second than one run with several. Raises ModelMissing, ModelMismatch."""
+    def __init__(self, model: OnnxModel, tokenizer: Tokenizer, *, threads: int = 0, device: Device = CPU) -> None:
+        """`threads` is how many runs of a large call go on at once on a CPU (0: one for each core); each run has one
+        thread, which gives more texts a second than one run with several. On a GPU one run goes on at a time.
+        Raises SettingsError where the device cannot be used, ModelMissing, ModelMismatch."""
         self._tokenizer = tokenizer
-        self._threads = threads or cpu_count() or 1
-        self._provider = provider
-        self._session = open_session(model.file, provider)
+        self._threads = (threads or cpu_count() or 1) if device.is_cpu else 1
+        self._device = device
+        self._session = open_session(model.file, device)
         self._inputs = {i.name for i in self._session.get_inputs()}
         self._output, dimension = _output(self._session, model)
         self._model = replace(model, space=replace(model.space, dimension=dimension))
@@ -103,6 +94,10 @@ class OnnxEmbedder:
     def model(self) -> OnnxModel:
         return self._model
 
+    @property
+    def device(self) -> Device:
+        return self._device
+
     def windows(self, texts: Sequence[str], role: Role) -> list[list[int]]:
         """The token rows that `embed` gives the model for these texts."""
         prefix = self._model.query_prefix if role == "query" else self._model.passage_prefix
@@ -116,7 +111,7 @@ class OnnxEmbedder:
         sums = np.zeros((len(texts), self.space.dimension), np.float32)
         weights = np.zeros((len(texts), 1), np.float32)
         windows = [w for i, text in enumerate(texts) for w in self._windows(i, text, prefix)]
-        limit = 0 if self._provider == "cpu" else DEVICE_BATCH_TOKENS
+        limit = 0 if self._device.is_cpu else DEVICE_BATCH_TOKENS
         groups = list(batches([len(w.ids) for w in windows], limit, padded="attention_mask" in self._inputs))
 
         def run(group: list[int]) -> tuple[list[int], Vectors]:
@@ -160,8 +155,19 @@ class OnnxEmbedder:
             yield _Window(text, head + ids[start:end] + tail, max(1, end - start))
 
     def _run(self, rows: list[list[int]]) -> Vectors:
+        """One run, or two halves where the memory does not suffice. Raises ModelError, ModelMismatch."""
         known = inputs(rows)
-        (output,) = self._session.run([self._output], {name: known[name] for name in self._inputs})
+        try:
+            (output,) = self._session.run([self._output], {name: known[name] for name in self._inputs})
+        except Exception as error:  # the runtime's own exceptions derive from Exception alone
+            if not is_out_of_memory(error):
+                raise ModelMismatch(
+                    f"{self._model.file} cannot be run: {error}", "Check that model and tokenizer belong together."
+                ) from error
+            if len(rows) == 1:
+                raise out_of_memory(error) from error
+            half = len(rows) // 2
+            return np.concatenate([self._run(rows[:half]), self._run(rows[half:])])
         return pooled(output, known["attention_mask"], self._model.pooling)
 
     @contextmanager
@@ -212,34 +218,6 @@ def pooled(output: NDArray[np.float32], mask: NDArray[np.int64], pooling: Poolin
         return np.ascontiguousarray(output[:, 0], np.float32)
     weights = mask[:, :, None].astype(np.float32)
     return np.asarray((output * weights).sum(1) / weights.sum(1), np.float32)
-
-
-def open_session(file: Path, provider: Provider, threads: int = 1) -> Any:
-    """An `onnxruntime.InferenceSession` with `threads` threads to a run. Raises SettingsError, ModelMissing,
-    ModelMismatch."""
-    import onnxruntime as ort  # 0.1 s: only who embeds pays it
-
-    name, package = PROVIDERS[provider]
-    if name not in ort.get_available_providers():
-        raise SettingsError(
-            f"the ONNX runtime that is installed has no provider {provider!r}.",
-            f"Install {package} in place of onnxruntime, or set embedding.provider to cpu.",
-        )
-    if not file.is_file():
-        raise ModelMissing(f"there is no model at {file}.", "Give the folder or file of an ONNX model.")
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    # Without it, processors that have no VNNI instructions would saturate sums of 8-bit products.
-    options.add_session_config_entry(PRECISE_INT8, "1")
-    options.enable_mem_pattern = False  # lengths vary: a plan for each would only be kept, never used again
-    try:
-        return ort.InferenceSession(str(file), options, providers=[name])
-    except Exception as error:  # the runtime's own exceptions derive from Exception alone
-        raise ModelMismatch(
-            f"the ONNX runtime cannot open {file}: {error}", "Check that the file is complete and of a supported opset."
-        ) from error
 
 
 def _output(session: Any, model: OnnxModel) -> tuple[str, int]:

@@ -175,7 +175,7 @@ def embedding(open_at: OpenKnowledgeBase, texts: int = 192, turns: int = 3) -> d
         space = embedder.space.id
         for turn in range(turns):
             if local:
-                for setting in bare.settings(os.cpu_count() or 1):
+                for setting in bare.settings(os.cpu_count() or 1, device=local.device):
                     run = bare.bare_run(local, [maker.paragraph(600) for _ in range(texts)], setting)
                     runs.setdefault(setting, []).append(run)
             kb.add_texts((f"{turn}-{i}", "", maker.paragraph(600), {}) for i in range(texts))
