@@ -211,6 +211,12 @@ def test_a_preferred_space_ranks_what_it_has_and_the_active_one_the_rest(tmp_pat
         assert kb.verify().problems == ()
 
 
+def test_nothing_is_preferred_where_nothing_is_recorded(tmp_path: Path) -> None:
+    with opened(tmp_path / "data") as kb:
+        kb.store.create_collection("default")
+        assert kb.prefer_space(None).space == OLD.space.id
+
+
 def test_a_partial_switch_prefers(tmp_path: Path) -> None:
     with opened(tmp_path / "data") as kb:
         fill(kb)

@@ -218,7 +218,7 @@ class Spaces:
         if wanted is not None:
             target = _chosen(self._store.space_uses(collection), wanted, (), collection)
             self.load(target.space.id).embed(["?"], "query")
-        uses = self._store.change_spaces(collection, change)
+        uses = self._store.change_spaces(collection, change) or self._recorded([], lambda _: 0)
         return next((use.space for use in uses if use.role == "preferred"), uses[0].space)
 
     def drop(self, collection: str, wanted: str, progress: ProgressCallback | None = None) -> Space:

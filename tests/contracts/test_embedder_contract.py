@@ -48,7 +48,7 @@ def remote(stack: ExitStack) -> Embedder:
 def cached(cache: Path) -> Embedder:
     behind = local(cache)
     vectors: MemoryCache[bytes, Vectors] = MemoryCache(10)
-    return CachedEmbedder(lambda: behind, lambda: behind.space, vectors)
+    return CachedEmbedder(lambda: behind, behind.space, vectors)
 
 
 MAKERS: dict[str, Callable[[Path, ExitStack], Embedder]] = {
