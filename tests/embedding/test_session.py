@@ -61,6 +61,13 @@ def test_the_limit_of_memory_reaches_the_runtime() -> None:
     assert session._options(Device("cuda", 512))["gpu_mem_limit"] == str(512 * 2**20)
 
 
+def test_processors_that_need_the_slow_sums(tmp_path: Path) -> None:
+    for name, flags, wanted in (("old", "sse avx2 avx512f", True), ("new", "avx2 avx512_vnni", False)):
+        (tmp_path / name).write_text(f"processor : 0\nflags\t\t: {flags}\nbugs\t\t: vnni_of_nothing\n")
+        assert session.sums_saturate(tmp_path / name) is wanted
+    assert session.sums_saturate(tmp_path / "none")
+
+
 def hungry(folder: Path, free: int) -> OnnxEmbedder:
     """A model that wants 4 PB more for each text above `free` in a run."""
     write_tiny_model(folder, pooled=True)
