@@ -7,11 +7,12 @@ import time
 from contextlib import AbstractContextManager, ExitStack
 from typing import TYPE_CHECKING, Any
 
-from ..types import Progress
 from .terminal import Terminal, duration, flat, plural
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
+
+    from ..types import Progress
 
 LINE_EVERY = 2.0
 """Seconds between two lines where stderr is no terminal."""

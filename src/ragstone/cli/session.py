@@ -13,12 +13,12 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from ..errors import InputError
-from ..settings import Settings, at, find_file, load
 from .progress import ProgressDisplay
 from .terminal import Terminal
 
 if TYPE_CHECKING:
     from ..knowledge_base import KnowledgeBase
+    from ..settings import Settings
 
 DEFAULT_COLLECTION = "default"
 
@@ -74,6 +74,8 @@ class Session:
     @property
     def settings(self) -> Settings:
         """Raises SettingsError, NotFound."""
+        from ..settings import find_file, load  # 40 ms that `--help` does without
+
         if self._settings is None:
             overrides: dict[str, object] = {}
             for pair in self.common.set or ():
@@ -122,6 +124,8 @@ class Session:
 
     def open_at(self, folder: Path) -> KnowledgeBase:
         """A knowledge base in another folder, with the same settings."""
+        from ..settings import at
+
         return self._open(at(folder, self.settings))
 
     def _open(
