@@ -5,18 +5,21 @@
     python benchmarks/gateway.py --faults                 time to the answer of the next provider, by kind of fault
 
 The server is a process of its own. The subjects take turns in short rounds, so a busy machine is busy for all of them.
-The gateway is the one that settings make (`assemble.gateway`), so whatever is wired into it is in the figures.
+The gateway is the one that settings make (`language_models`), so whatever is wired into it is in the figures.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import atexit
 import json
 import os
+import shutil
 import statistics
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -110,13 +113,22 @@ def adapter(url: str) -> Subject:
 
 
 def gateway(url: str) -> Subject:
-    from ragstone.assemble import gateway as assembled
+    """Two paid providers under a limited budget: breaker, chain, single flight, reserve and settle."""
+    from ragstone.language_models import language_model
+    from ragstone.llm.local import LocalModels
     from ragstone.settings import load
 
-    wanted = {"answer.model": "gateway", "data.folder": os.environ.get("RAGSTONE_BENCH_DATA", "/tmp/ragstone-bench")}  # noqa: S108
+    folder = Path(tempfile.mkdtemp(prefix="ragstone-bench-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    wanted: dict[str, object] = {"answer.model": "gateway", "data.folder": str(folder), "budget.limits": {"month": 1e6}}
     for name in ("one", "two"):
         wanted |= {f"providers.{name}.base_url": f"{url}/v1", f"providers.{name}.model": "fake"}
-    return _call_of(assembled(load(None, {}, wanted)))
+        wanted |= {f"providers.{name}.input_price": 1.0, f"providers.{name}.output_price": 2.0}
+    local = LocalModels(folder / "llama", memory=0, opening=lambda: None)
+    assembled = language_model(load(None, {}, wanted), local, [])
+    if assembled is None:
+        raise SystemExit("the settings name no model")
+    return _call_of(assembled)
 
 
 Figures = tuple[list[float], float, float]
