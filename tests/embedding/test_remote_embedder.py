@@ -56,8 +56,16 @@ def test_prefixes_are_put_before_each_text(server: EmbeddingServer) -> None:
 def test_a_busy_server_is_asked_again(server: EmbeddingServer) -> None:
     embedder = RemoteEmbedder(server.url, "counts", dimension=9)
     server.failures = [(429, "0"), (503, "0.01"), (500, "0")]
-    assert np.allclose(embedder.embed(["aab"], "query")[0], unit("aab"))
+    assert np.allclose(embedder.embed(["aab"], "passage")[0], unit("aab"))
     assert server.requests == 4
+
+
+def test_a_question_does_not_wait_for_long(server: EmbeddingServer) -> None:
+    embedder = RemoteEmbedder(server.url, "counts", dimension=9)
+    server.failures = [(503, "0")] * 5
+    with pytest.raises(ModelUnavailable):
+        embedder.embed(["aab"], "query")
+    assert server.requests == 2
 
 
 def test_a_server_that_stays_busy_is_unavailable(server: EmbeddingServer) -> None:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from ..errors import DeadlineExceeded, ModelError, PromptTooLong
+from ..errors import DeadlineExceeded, ModelError, ModelUnavailable, PromptTooLong
 from ..protocols import LLM, Embedder
 from ..types import Answer, AnswerEvent, Call, Citation, Delta, Hit, Sentence, Usage
 from .citations import Aligner
@@ -63,7 +63,11 @@ class Answerer:
             embedder = None
             run.cut("deadline: sentences were chosen by words only")
         with run.timed("evidence"):
-            evidence = gather(question, hits, embedder, language=run.language)
+            try:
+                evidence = gather(question, hits, embedder, language=run.language)
+            except ModelUnavailable as error:
+                run.cut(f"no answer: sentences were chosen by words only ({error.message})")
+                evidence = gather(question, hits, None, language=run.language)
         if not enough(evidence, self._scale, self._thresholds):
             yield from _whole(self._refused(run))
             return

@@ -23,6 +23,7 @@ RemoteProtocol = Literal["openai", "ollama"]
 BATCH_TEXTS = 32
 PARALLEL = 2  # requests of one call under way at once: one is computed while the other travels
 ATTEMPTS = 5
+QUESTION_ATTEMPTS = 2  # somebody waits, and words can be searched without
 FIRST_PAUSE = 0.5  # seconds; doubles with each attempt
 LONGEST_PAUSE = 30.0
 RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -68,12 +69,15 @@ class RemoteEmbedder:
     @property
     def space(self) -> Space:
         """Asks the server at the first need. Raises as `embed`."""
+        return self._told(self._attempts)
+
+    def _told(self, attempts: int) -> Space:
         with self._lock:
             if self._space is None:
                 self._space = Space(
                     model=self._model,
-                    revision=self._revision(),
-                    dimension=self._dimension or len(self._request(["a"])[0]),
+                    revision=self._revision(attempts),
+                    dimension=self._dimension or len(self._request(["a"], attempts)[0]),
                     prefix="|".join(self._prefixes.values()) if any(self._prefixes.values()) else "",
                 )
             return self._space
@@ -81,14 +85,15 @@ class RemoteEmbedder:
     def embed(self, texts: Sequence[str], role: Role) -> Vectors:
         """See `Embedder.embed`. Raises ModelUnavailable when the server stays away or busy, ModelMissing when it does
         not know the model, ModelMismatch when its vectors have another dimension than before."""
-        dimension = self.space.dimension
+        attempts = self._attempts if role == "passage" else min(QUESTION_ATTEMPTS, self._attempts)
+        dimension = self._told(attempts).dimension
         prefix = self._prefixes[role]
         windows = [(i, part) for i, text in enumerate(texts) for part in split(text, self._room)]
         batches = [windows[i : i + BATCH_TEXTS] for i in range(0, len(windows), BATCH_TEXTS)]
 
         def run(batch: list[tuple[int, str]]) -> Vectors:
             sent = [(prefix + part).encode("utf-8", "replace").decode() for _, part in batch]  # no lone surrogates
-            return self._checked(self._request(sent), dimension)
+            return self._checked(self._request(sent, attempts), dimension)
 
         if len(batches) > 1:
             with ThreadPoolExecutor(PARALLEL) as pool:
@@ -126,14 +131,14 @@ class RemoteEmbedder:
     def _name(self) -> str:
         return f"{self._model} at {self._base}"
 
-    def _request(self, texts: list[str]) -> list[list[float]]:
+    def _request(self, texts: list[str], attempts: int) -> list[list[float]]:
         """Vectors of the texts, in their order, as the server gives them."""
         if self._protocol == "ollama":
             body: dict[str, Any] = {"model": self._model, "input": texts, "truncate": False}
-            rows = self._call("POST", "/api/embed", body).get("embeddings")
+            rows = self._call("POST", "/api/embed", body, attempts).get("embeddings")
         else:
             body = {"model": self._model, "input": texts, "encoding_format": "float"}
-            data = self._call("POST", "/v1/embeddings", body).get("data")
+            data = self._call("POST", "/v1/embeddings", body, attempts).get("data")
             try:
                 rows = [item["embedding"] for item in sorted(data or [], key=lambda item: item["index"])]
             except (TypeError, KeyError, AttributeError) as error:
@@ -142,11 +147,11 @@ class RemoteEmbedder:
             raise self._nonsense()
         return rows
 
-    def _revision(self) -> str:
+    def _revision(self, attempts: int) -> str:
         """The digest where the server tells one, so that a model that was replaced is a new space."""
         if self._protocol != "ollama":
             return "server"
-        models = self._call("GET", "/api/tags", None).get("models")
+        models = self._call("GET", "/api/tags", None, attempts).get("models")
         wanted = self._model if ":" in self._model else f"{self._model}:latest"
         for model in models if isinstance(models, list) else []:
             if isinstance(model, dict) and model.get("name") == wanted:
@@ -155,10 +160,10 @@ class RemoteEmbedder:
             f"the server at {self._base} has no model {self._model}.", f"Run `ollama pull {self._model}`."
         )
 
-    def _call(self, method: str, path: str, body: dict[str, Any] | None) -> dict[str, Any]:
+    def _call(self, method: str, path: str, body: dict[str, Any] | None, attempts: int) -> dict[str, Any]:
         """One exchange in JSON, repeated while the server is busy or away."""
-        for attempt in range(1, self._attempts + 1):
-            last = attempt == self._attempts
+        for attempt in range(1, attempts + 1):
+            last = attempt == attempts
             try:
                 response = self._http.request(method, self._base + path, json=body)
             except (httpx2.InvalidURL, httpx2.UnsupportedProtocol) as error:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import DeadlineExceeded, QueryError
+from ..errors import DeadlineExceeded, ModelUnavailable, QueryError
 from ..protocols import CollectionView, Embedder, Ids, Owners, Reranker, Scores, Store, VectorIndex, Vectors
 from ..text.analysis import highlight, query_terms
 from ..text.language import detect_query
@@ -27,6 +27,8 @@ HEAD = 20
 behind them on the scale of all candidates (measured better for recall@100: cranfield .78 against .76)."""
 STATE_TRIES = 10
 """Searches that are tried until none of the best chunks was deleted before its text was read; then the rest counts."""
+AWAY = "no answer: "
+"""How a note begins that says which model did not answer."""
 LATE = "deadline: "
 """How a note begins that says what there was no time for."""
 _CODE_MEMORY = 10_000  # chunks of which is remembered whether they look like code
@@ -188,7 +190,13 @@ class Retriever:
         if deadline is not None and time.monotonic() >= deadline:
             notes.append(f"{LATE}searched by words only")
             return {}
-        vectors = {space: self._embedder(space).embed(list(queries), "query") for space in spaces}
+        try:
+            vectors = {space: self._embedder(space).embed(list(queries), "query") for space in spaces}
+        except ModelUnavailable as error:
+            if mode == "dense":
+                raise
+            notes.append(f"{AWAY}searched by words only ({error.message})")
+            return {}
         clock.lap("embed")
         return vectors
 
@@ -270,7 +278,7 @@ class Retriever:
             raise DeadlineExceeded("the search did not finish in time.", "Give it a later deadline.")
         timings = {**request.shared, **clock.timings}
         timings["total"] = sum(timings.values())
-        complete = not any(note.startswith(LATE) for note in notes)
+        complete = not any(note.startswith((LATE, AWAY)) for note in notes)
         spaces = {
             name: tuple(index.space.id for index in indexes if index.space.id in vectors and index.size())
             for name, indexes in dense_of.items()
