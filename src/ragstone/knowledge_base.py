@@ -9,7 +9,7 @@ import stat
 import threading
 import time
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -32,6 +32,8 @@ from .ingest import pipeline, sources
 from .ingest.names import MEMBER, uri_of
 from .ingest.prepare import PrepareOptions, prepare_parsed, source_hash
 from .ingest.sandbox import Sandbox
+from .observe import spans
+from .observe.instruments import ANSWER_STAGES, ANSWERS, SEARCH_STAGES, SEARCHES, UNANSWERED, looked_up, stages
 from .protocols import Cache, Embedder, Store
 from .search.retriever import Retriever
 from .spaces import Spaces
@@ -330,18 +332,25 @@ class KnowledgeBase:
         self, asked: _Asked, filter: Filter | None = None, deadline: float | None = None, *, cache: bool = True
     ) -> SearchResult:
         self._asked_at = time.monotonic()
+        started = time.perf_counter()
         if cache:
             state = self._state(asked.collections)
             # repr, because a filter for draft=True equals one for draft=1 but means something else
             key = (state, asked, repr(filter))
             held = self._parts.results.get(key)
+            looked_up("results", held)
             if held is not None:
+                SEARCHES.observe(time.perf_counter() - started, "yes")
                 return held
         names = self._chosen(asked.collections)
-        result = self._retriever.search(
-            [asked.query], names, k=asked.k, filter=filter, mode=asked.mode, diversity=asked.diversity,
-            one_per_document=asked.one_per_document, highlights=asked.highlights, deadline=deadline, space=asked.space,
-        )[0]  # fmt: skip
+        with _searching(asked.mode, asked.k) as made:
+            result = self._retriever.search(
+                [asked.query], names, k=asked.k, filter=filter, mode=asked.mode, diversity=asked.diversity,
+                one_per_document=asked.one_per_document, highlights=asked.highlights, deadline=deadline,
+                space=asked.space,
+            )[0]  # fmt: skip
+            made.append(result)
+        SEARCHES.observe(time.perf_counter() - started, "no")
         # kept only if nothing was written meanwhile, so that the key describes what the result was made of, and
         # only if nothing was left out for a deadline
         if cache and result.complete and state == self._standing(names):
@@ -380,9 +389,13 @@ class KnowledgeBase:
     ) -> list[SearchResult]:
         """Many questions at once: embedded together. Same results as `search` one by one."""
         self._asked_at = time.monotonic()
-        return self._retriever.search(
-            queries, self._chosen(collections), k=k, filter=filter, mode=mode, diversity=diversity
-        )
+        with _searching(mode, k) as made:
+            made += self._retriever.search(
+                queries, self._chosen(collections), k=k, filter=filter, mode=mode, diversity=diversity
+            )
+        for result in made:
+            SEARCHES.observe(result.timings["total"] / 1000.0, "no")
+        return made
 
     def ask(
         self,
@@ -419,6 +432,22 @@ class KnowledgeBase:
         """Stages and tokens as they come; the last event is `final`. An answer that was made before from exactly the
         passages that a search gives now comes again, as one token; its timings then name `cache`. Inside a
         conversation every answer is made anew, because it depends on what was said."""
+        span, began, started = spans.start("ask"), spans.now(), time.perf_counter()
+        events = self._answering(question, collections, filter, deadline, cache, conversation)
+        for event in spans.following(span, events):
+            if event.answer is not None:
+                _answered(span, began, time.perf_counter() - started, event.answer)
+            yield event
+
+    def _answering(
+        self,
+        question: str,
+        collections: Sequence[str] | None,
+        filter: Filter | None,
+        deadline: float | None,
+        cache: bool,
+        conversation: Conversation | None,
+    ) -> Iterator[AnswerEvent]:
         yield AnswerEvent("stage", "search")
         started = time.perf_counter()
         found = self.search(
@@ -433,6 +462,7 @@ class KnowledgeBase:
         key = self._answer_key(question, language, space, found.hits) if cache and conversation is None else None
         if key is not None:
             kept = self._parts.answers.get(key)
+            looked_up("answers", kept)
             if kept is not None:
                 timings = {"search": searched, "cache": _milliseconds(started) - searched}
                 notes = (*found.notes, *kept.answer.notes)
@@ -839,6 +869,38 @@ class KnowledgeBase:
                 self._parts.persistent.settle()
             except StoreError as error:
                 log.warning("deleted passages wait to be removed from cache.db: %s", error)
+
+
+@contextmanager
+def _searching(mode: Mode, k: int) -> Iterator[list[SearchResult]]:
+    """Counts and tells the searches that the body adds to the list, stage by stage."""
+    span, began = spans.start("search", {"ragstone.mode": mode, "ragstone.k": k}), spans.now()
+    made: list[SearchResult] = []
+    error = ""
+    try:
+        with spans.inside(span):
+            yield made
+    except RagstoneError as failed:
+        error = failed.code
+        raise
+    finally:
+        for result in made:
+            stages(SEARCH_STAGES, result.timings)
+            spans.stages(span, result.timings, began=began)
+        span.set({"ragstone.searches": len(made), "ragstone.hits": sum(len(result.hits) for result in made)})
+        span.end(error)
+
+
+def _answered(span: spans.Span, began: int, seconds: float, answer: Answer) -> None:
+    """Counts an answer by how it was made."""
+    kind = "cached" if "cache" in answer.timings else "generated" if "first token" in answer.timings else "extractive"
+    if not answer.answered:
+        UNANSWERED.add(1.0)
+    ANSWERS.observe(seconds, kind)
+    stages(ANSWER_STAGES, answer.timings, without=("search",))
+    after = {stage: ms for stage, ms in answer.timings.items() if stage not in ("search", "first token")}
+    spans.stages(span, after, began=began + int(answer.timings.get("search", 0.0) * 1e6))
+    span.set({"ragstone.kind": kind, "ragstone.answered": answer.answered, "ragstone.citations": len(answer.citations)})
 
 
 def _removes(report: IngestReport) -> bool:

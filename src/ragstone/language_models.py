@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 def language_model(settings: Settings, local: LocalModels, closers: list[Callable[[], None]]) -> LLM | None:
     """The setting answer.model is "extractive", "auto", "gateway", or KIND:NAME."""
     from .llm import OLLAMA_URL, find_llm
+    from .llm.observed import Observed
 
     answer = settings.answer
     kind, _, name = answer.model.partition(":")
@@ -53,7 +54,7 @@ def language_model(settings: Settings, local: LocalModels, closers: list[Callabl
     if answer.model == "gateway":  # which pays for each attempt
         return found
     url = answer.base_url if kind == "openai" else None
-    return spending.budgeted(local.take(found), provider=kind, model=name, url=url)
+    return Observed(spending.budgeted(local.take(found), provider=kind, model=name, url=url), kind)
 
 
 def _file(path: Path, settings: Settings, local: LocalModels, *, threads: int, context: int) -> LLM | None:
@@ -157,6 +158,7 @@ def _apart(path: Path, threads: int, context: int) -> LLM | None:
 def _entry(name: str, p: ProviderSettings, settings: Settings, spending: Spending, models: LocalModels) -> Entry:
     from .budget.money import DOLLAR
     from .llm.chain import Conditions, Entry
+    from .llm.observed import Observed
 
     url = address(p)
     context = _window(p)
@@ -170,7 +172,8 @@ def _entry(name: str, p: ProviderSettings, settings: Settings, spending: Spendin
         return None if known is None else known.bound(prompt, written) / DOLLAR
 
     conditions = Conditions(context, p.languages, _local(p, url), p.max_cost, p.first_token)
-    return Entry(name, spending.budgeted(models.take(llm), provider=name, **terms), conditions, cost)
+    paid = Observed(spending.budgeted(models.take(llm), provider=name, **terms), name)
+    return Entry(name, paid, conditions, cost)
 
 
 def _provider(name: str, p: ProviderSettings, url: str, from_file: Callable[[Path], LLM | None]) -> LLM:

@@ -28,6 +28,7 @@ from typing import Final, Protocol
 import msgspec
 
 from ..errors import ReadError, StoreError
+from ..observe.instruments import DOCUMENTS
 from ..protocols import Known, Store
 from ..types import (
     Blob,
@@ -290,6 +291,7 @@ class _Run:
         self.batches = Batches(store, collection, self.known, self.report)
 
     def report(self, file: FileReport) -> None:
+        DOCUMENTS.add(1.0, file.state)
         with self._lock:
             self._files.append(file)
             if self._progress is not None:
