@@ -354,6 +354,19 @@ class LogSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class TracingSettings:
+    """Spans of what the server does, to an OpenTelemetry collector (extra `otel`). They hold names and figures, never
+    questions or text of documents."""
+
+    endpoint: str = _setting(
+        "", "Where a collector takes OTLP over HTTP, e.g. http://127.0.0.1:4318/v1/traces; empty: nothing is sent."
+    )
+    headers: tuple[str, ...] = _setting((), 'Headers of its requests, as "Name: value".', secret=True)
+    share: float = _setting(1.0, "Share of the traces that is sent; a caller's own decision goes first.", low=0, high=1)
+    service: str = _setting("ragstone", "Name under which the collector shows them.")
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """All sections. `origins` tells for "section.key" where its value came from; a key that is missing there
     has its default. `file` is the TOML file that was read."""
@@ -369,6 +382,7 @@ class Settings:
     providers: Mapping[str, ProviderSettings] = field(default_factory=dict)
     budget: BudgetSettings = BudgetSettings()
     compare: CompareSettings = CompareSettings()
+    tracing: TracingSettings = TracingSettings()
     log: LogSettings = LogSettings()
     origins: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
     file: Path | None = field(default=None, compare=False)
@@ -389,6 +403,7 @@ SECTIONS: Mapping[str, type] = {
     "gateway": GatewaySettings,
     "budget": BudgetSettings,
     "compare": CompareSettings,
+    "tracing": TracingSettings,
     "log": LogSettings,
 }
 

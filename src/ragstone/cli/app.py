@@ -58,6 +58,7 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, str]]] = {
     "Measuring": {
         "eval": ("measuring", "Measure retrieval or answers on judged questions."),
         "bench": ("measuring", "Measure speed and memory; compare two reports."),
+        "profile": ("profiling", "Watch what a running server does; draw a flame graph."),
         "compare": ("comparing", "Compare language models and say which to use."),
         "stress": ("stressing", "Kill it, cut its power, fill its disk, and check that nothing is lost."),
     },

@@ -617,6 +617,16 @@ class RateRecord(TypedDict):
     answers: Annotated[int, "answers there are to rate"]
 
 
+class ProfileRecord(TypedDict):
+    """`profile`."""
+
+    schema_version: int
+    file: Annotated[str, "the flame graph"]
+    seconds: float
+    samples: Annotated[int, "stacks of threads that did something"]
+    top: Annotated[list[dict[str, object]], "name and samples of the functions that were seen innermost most often"]
+
+
 class DemoRecord(TypedDict):
     """`demo`."""
 
@@ -653,6 +663,7 @@ RECORDS: tuple[type, ...] = (
     BudgetHistoryRecord,
     CompareRecord,
     RateRecord,
+    ProfileRecord,
     DemoRecord,
     ErrorRecord,
 )

@@ -34,7 +34,7 @@ class Page:
     """Thread-safe. Slot 0 has no name: it takes what has no room."""
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()  # a generator that the garbage collector ends may count in the middle of this
         self._slots: dict[Key, int] = {}
         self._next = 1
         self._used = 0
@@ -42,20 +42,20 @@ class Page:
 
     def slot(self, key: Key, count: int) -> int:
         """The first of `count` neighbouring slots that are this key's; 0 where the page is full."""
+        words = [word.replace("\t", " ").replace("\n", " ")[:_LONGEST_LABEL] for word in key]
+        name = "\t".join((str(count), *words)).encode("utf-8", "replace") + b"\n"
         with self.lock:
             held = self._slots.get(key)
             if held is not None:
                 return held
-            words = [word.replace("\t", " ").replace("\n", " ")[:_LONGEST_LABEL] for word in key]
-            line = "\t".join((str(self._next), str(count), *words)).encode("utf-8", "replace") + b"\n"
-            if self._next + count > SLOTS or self._used + len(line) > NAMES:
+            slot, line = self._next, f"{self._next}\t".encode() + name
+            if slot + count > SLOTS or self._used + len(line) > NAMES:
                 return 0
+            self._slots[key], self._next = slot, slot + count
             start = HEADER + 8 * SLOTS + self._used
-            self._memory[start : start + len(line)] = line
             self._used += len(line)
+            self._memory[start : start + len(line)] = line
             _USED.pack_into(self._memory, len(MAGIC), self._used)
-            slot, self._next = self._next, self._next + count
-            self._slots[key] = slot
             return slot
 
     def add(self, slot: int, amount: float) -> None:
