@@ -20,6 +20,7 @@ import msgspec
 from .answer.answerer import Answerer
 from .answer.conversation import Conversation
 from .cache.answers import KeptAnswer, evidence_key, keep
+from .cache.file import digest
 from .cache.persistent import Persistent
 from .embedding.background import BackgroundEmbedding
 from .embedding.workers import EmbeddingWorker
@@ -364,6 +365,15 @@ class KnowledgeBase:
         self._states[collections] = (version, state)
         return state
 
+    def state_tag(self, collections: Sequence[str] | None = None, *, refresh: bool = False) -> str | None:
+        """Names the state that a search would be made in: equal tags mean equal results. Microseconds, and None where
+        indexes have to be brought up to date first, unless `refresh` does that. Raises NotFound."""
+        chosen = None if collections is None else tuple(collections)
+        if refresh:
+            return _tag(self._state(chosen))
+        held = self._states.get(chosen)
+        return None if held is None or held[0] != self._store.data_version() else _tag(held[1])
+
     def _standing(self, names: Sequence[str]) -> _State:
         indexes = [(name, self.index(name)) for name in names]
         return tuple((name, i.at(), tuple(dense.space.id for dense in i.dense())) for name, i in indexes)
@@ -510,6 +520,13 @@ class KnowledgeBase:
             what = "no document is" if not matching else f"{len(matching)} documents are"
             raise NotFound(f"{what} called {uri!r} in {collection!r}.", "`ragstone list` shows what is there.")
         return self._store.document(collection, matching[0])
+
+    def document_by_id(self, id: int) -> Document:
+        """Raises NotFound."""
+        found = self._store.documents_by_id([id])
+        if not found:
+            raise NotFound("there is no such document.", "It was removed, or never was here; list the documents.")
+        return found[0]
 
     def text(self, uri: str, collection: str = DEFAULT_COLLECTION) -> str:
         """The document's text, to which every offset refers."""
@@ -839,6 +856,10 @@ class KnowledgeBase:
                 self._parts.persistent.settle()
             except StoreError as error:
                 log.warning("deleted passages wait to be removed from cache.db: %s", error)
+
+
+def _tag(state: _State) -> str:
+    return digest([repr(state).encode()]).hex()
 
 
 def _removes(report: IngestReport) -> bool:

@@ -268,6 +268,17 @@ class Store(Protocol):
         ...
 
     def documents(self, collection: str, filter: Filter | None = None) -> Iterator[Document]: ...
+    def documents_by_id(self, ids: Sequence[int]) -> list[Document]:
+        """In the order asked; ids that no longer exist are left out."""
+        ...
+
+    def document_page(
+        self, collection: str, limit: int, *, after: str = "", language: str = "", contains: str = ""
+    ) -> list[Document]:
+        """The first `limit` by uri whose uri is greater than `after`; `contains` is looked for in uri and title,
+        without regard to the case of ASCII letters. Raises NotFound."""
+        ...
+
     def document_text(self, document_id: int) -> str: ...
 
     # chunks

@@ -223,6 +223,17 @@ class SqliteStore(Store):
             ids = selected_documents(connection, owner, filter or Filter())
         return self._documents(ids)
 
+    def documents_by_id(self, ids: Sequence[int]) -> list[Document]:
+        return list(self._documents(list(ids)))
+
+    def document_page(
+        self, collection: str, limit: int, *, after: str = "", language: str = "", contains: str = ""
+    ) -> list[Document]:
+        wanted = {"after": after, "language": language, "contains": contains.lower(), "limit": limit}
+        with self._readers.snapshot() as connection:
+            wanted["collection"] = writes.collection_id(connection, collection)
+            return [rows.document(row) for row in fetch(connection, SQL["document_page"], wanted)]
+
     def _documents(self, ids: list[int]) -> Iterator[Document]:
         for first in range(0, len(ids), DOCUMENTS_READ):
             wanted = _array(ids[first : first + DOCUMENTS_READ])
