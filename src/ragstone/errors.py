@@ -6,7 +6,8 @@
     │   ├── NotFound                          3   404   path, document or collection does not exist
     │   ├── QueryError                        2   400   empty or too long question, k out of range
     │   ├── PromptTooLong                     2   413   larger than the window of every model that could answer
-    │   └── PriceUnknown                      2   400   a hard budget cannot pay for what has no price
+    │   ├── PriceUnknown                      2   400   a hard budget cannot pay for what has no price
+    │   └── Conflict                          2   409   what is there now does not allow it
     ├── ReadError                             4   422   one source could not be read; the others go on
     │   ├── UnsupportedFormat                 4   415   no reader for this kind of file
     │   ├── DamagedFile                       4   422   the reader could not make sense of it
@@ -22,7 +23,9 @@
     │   ├── BackupDamaged                     5   500   a part of a backup is missing or not what was written
     │   ├── StoreReadOnly                     5   503   folder or disk cannot be written
     │   ├── DiskFull                          5   507   no space left; nothing acknowledged was lost
-    │   └── StoreBusy                         5   503   another process holds the write lock for too long (retryable)
+    │   ├── StoreBusy                         5   503   another process holds the write lock for too long (retryable)
+    │   ├── QueueFull                         5   503   as many jobs wait as may (retryable)
+    │   └── LeaseLost                         5   409   the job went to another worker; what this one did does not count
     ├── ModelError                            6   500
     │   ├── ModelMissing                      6   500   weights not installed; says what to install
     │   ├── ModelMismatch                     6   500   wrong hash, dimension or vector space
@@ -85,6 +88,10 @@ class PromptTooLong(InputError):
 
 class PriceUnknown(InputError):
     pass
+
+
+class Conflict(InputError):
+    http_status = 409
 
 
 class ReadError(RagstoneError):
@@ -151,6 +158,15 @@ class DiskFull(StoreError):
 class StoreBusy(StoreError):
     http_status = 503
     retryable = True
+
+
+class QueueFull(StoreError):
+    http_status = 503
+    retryable = True
+
+
+class LeaseLost(StoreError):
+    http_status = 409
 
 
 class ModelError(RagstoneError):
