@@ -8,7 +8,8 @@
     │   ├── Conflict                          2   409   another request under the same idempotency key
     │   ├── TooLarge                          2   413   a request larger than the server takes
     │   ├── PromptTooLong                     2   413   larger than the window of every model that could answer
-    │   └── PriceUnknown                      2   400   a hard budget cannot pay for what has no price
+    │   ├── PriceUnknown                      2   400   a hard budget cannot pay for what has no price
+    │   └── Conflict                          2   409   what is there now does not allow it
     ├── ReadError                             4   422   one source could not be read; the others go on
     │   ├── UnsupportedFormat                 4   415   no reader for this kind of file
     │   ├── DamagedFile                       4   422   the reader could not make sense of it
@@ -24,7 +25,9 @@
     │   ├── BackupDamaged                     5   500   a part of a backup is missing or not what was written
     │   ├── StoreReadOnly                     5   503   folder or disk cannot be written
     │   ├── DiskFull                          5   507   no space left; nothing acknowledged was lost
-    │   └── StoreBusy                         5   503   another process holds the write lock for too long (retryable)
+    │   ├── StoreBusy                         5   503   another process holds the write lock for too long (retryable)
+    │   ├── QueueFull                         5   503   as many jobs wait as may (retryable)
+    │   └── LeaseLost                         5   409   the job went to another worker; what this one did does not count
     ├── ModelError                            6   500
     │   ├── ModelMissing                      6   500   weights not installed; says what to install
     │   ├── ModelMismatch                     6   500   wrong hash, dimension or vector space
@@ -103,6 +106,10 @@ class PriceUnknown(InputError):
     pass
 
 
+class Conflict(InputError):
+    http_status = 409
+
+
 class ReadError(RagstoneError):
     exit_code = 4
     http_status = 422
@@ -167,6 +174,15 @@ class DiskFull(StoreError):
 class StoreBusy(StoreError):
     http_status = 503
     retryable = True
+
+
+class QueueFull(StoreError):
+    http_status = 503
+    retryable = True
+
+
+class LeaseLost(StoreError):
+    http_status = 409
 
 
 class ModelError(RagstoneError):
