@@ -5,7 +5,6 @@
     │   ├── SettingsError                     2   400   unknown key, wrong type, contradiction
     │   ├── NotFound                          3   404   path, document or collection does not exist
     │   ├── QueryError                        2   400   empty or too long question, k out of range
-    │   ├── Conflict                          2   409   another request under the same idempotency key
     │   ├── TooLarge                          2   413   a request larger than the server takes
     │   ├── PromptTooLong                     2   413   larger than the window of every model that could answer
     │   ├── PriceUnknown                      2   400   a hard budget cannot pay for what has no price
@@ -88,10 +87,6 @@ class NotFound(InputError):
 
 class QueryError(InputError):
     pass
-
-
-class Conflict(InputError):
-    http_status = 409
 
 
 class TooLarge(InputError):

@@ -253,6 +253,12 @@ class Accounts:
         rows = self._run("SELECT used FROM tokens WHERE tenant = ? AND day = ?", (tenant, _today()))
         return int(rows[0][0]) if rows else 0
 
+    def add_feedback(self, tenant: str, key: str, answer: str, question: str, rating: int, comment: str) -> None:
+        self._run(
+            "INSERT INTO feedback (at, tenant, key, answer, question, rating, comment) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (time.time(), tenant, key, answer, question, rating, comment),
+        )
+
     # ------------------------------------------------------------------ audit log
     def record(self, tenant: str, key: str, action: str, target: str = "", address: str = "") -> None:
         """Durable when it returns."""

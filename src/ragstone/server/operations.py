@@ -117,6 +117,12 @@ class Operation:
     media_type: str = "application/json"
     upload: bool = False
     """The body is no JSON; `run` reads it."""
+    streams: bool = False
+    """It may answer with server-sent events."""
+    conditional: bool = False
+    """It may answer that nothing changed (304)."""
+    content: Mapping[str, Any] = field(default_factory=dict)
+    """OpenAPI's content of an upload."""
     errors: tuple[int, ...] = ()
     example: Any = None
     answer: Any = None

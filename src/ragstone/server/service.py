@@ -16,6 +16,7 @@ from ..settings import Settings
 from .accounts import DEFAULT_TENANT, Accounts, Tenant
 from .auth import Authority, Doors, Principal, is_loopback, local_token
 from .bridge import Bridge
+from .conversations import Conversations
 from .encoded import Encoded
 from .operations import Call, Headers, Operation, Router
 from .rates import Rates
@@ -57,6 +58,7 @@ class Service:
             searches=chosen.threads or 2 * cores, answers=chosen.answers, works=max(4, cores), waiting=chosen.waiting
         )
         self.encoded = Encoded()
+        self.conversations = Conversations()
         self.tenants = Tenants(parts.open_at, self.data, chosen.open_tenants)
 
     def admit(self, headers: Mapping[str, str], scope: AsgiScope, operation: Operation) -> tuple[Principal, Headers]:

@@ -32,6 +32,17 @@ CREATE TABLE tokens (
     PRIMARY KEY (tenant, day)
 ) STRICT, WITHOUT ROWID;
 
+CREATE TABLE feedback (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    at REAL NOT NULL,
+    tenant TEXT NOT NULL,
+    key TEXT NOT NULL,
+    answer TEXT NOT NULL,
+    question TEXT NOT NULL,
+    rating INTEGER NOT NULL,
+    comment TEXT NOT NULL
+) STRICT;
+
 CREATE TABLE audit (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     at REAL NOT NULL,
