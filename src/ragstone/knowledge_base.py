@@ -33,7 +33,7 @@ from .ingest import pipeline, sources
 from .ingest.names import MEMBER, uri_of
 from .ingest.prepare import PrepareOptions, prepare_parsed, source_hash
 from .ingest.sandbox import Sandbox
-from .protocols import Cache, Embedder, Store
+from .protocols import Cache, Embedder, Guard, Store
 from .search.retriever import Retriever
 from .spaces import Spaces
 from .storage.backup import IDENTITY, KEPT, BackupReport, backup
@@ -57,6 +57,7 @@ from .types import (
     Recipe,
     SearchResult,
     SpaceStatus,
+    Upload,
     VerifyReport,
 )
 
@@ -200,15 +201,37 @@ class KnowledgeBase:
         self._after_write(collection, removed=_removes(report))
         return report
 
+    def add_uploads(
+        self,
+        uploads: Iterable[Upload],
+        *,
+        collection: str = DEFAULT_COLLECTION,
+        metadata: Metadata | None = None,
+        progress: ProgressCallback | None = None,
+        guard: Guard | None = None,
+    ) -> IngestReport:
+        """Files under names of their own. As `add` otherwise; what `guard` raises ends it. Raises StoreError."""
+        self._parts.spaces.require(collection)
+        found = (
+            sources.Source(os.fspath(u.path), u.uri, os.fspath(u.path.parent), media_type=u.media_type) for u in uploads
+        )
+        report = pipeline.ingest(
+            self._store, self._reader(), found, collection, progress=progress, metadata=metadata,
+            salt=self._parts.salt, max_bytes=self._parts.source_options.file_bytes, guard=guard,
+        )  # fmt: skip
+        self._after_write(collection, removed=_removes(report))
+        return report
+
     def add_texts(
         self,
         texts: Iterable[tuple[str, str, str, Metadata]],
         *,
         collection: str = DEFAULT_COLLECTION,
         progress: ProgressCallback | None = None,
+        guard: Guard | None = None,
     ) -> IngestReport:
         """Documents that are text already: (uri, title, text, metadata). Durable and searchable on return. One that
-        cannot be stored (not valid Unicode) is reported and the rest goes on."""
+        cannot be stored (not valid Unicode) is reported and the rest goes on. What `guard` raises ends it."""
         self._store.create_collection(collection)
         options = self._parts.prepare
 
@@ -224,7 +247,7 @@ class KnowledgeBase:
             )
 
         report = pipeline.ingest_prepared(
-            self._store, (prepared(item) for item in texts), collection, progress=progress
+            self._store, (prepared(item) for item in texts), collection, progress=progress, guard=guard
         )
         self._after_write(collection, removed=_removes(report))
         return report
@@ -274,9 +297,11 @@ class KnowledgeBase:
             self._after_write(collection, removed=_removes(report))
             yield report
 
-    def remove(self, patterns: Sequence[str], *, collection: str = DEFAULT_COLLECTION) -> list[str]:
+    def remove(
+        self, patterns: Sequence[str], *, collection: str = DEFAULT_COLLECTION, guard: Guard | None = None
+    ) -> list[str]:
         """Removes documents by uri, path, folder or glob; returns the uris. Raises NotFound where a pattern fits
-        nothing (then nothing is removed)."""
+        nothing, and what `guard` raises (then nothing is removed)."""
         known = self._store.known(collection)
         chosen: dict[str, None] = {}
         for pattern in patterns:
@@ -284,7 +309,7 @@ class KnowledgeBase:
             if not matching:
                 raise NotFound(f"nothing in {collection!r} matches {pattern!r}.", "See `ragstone list`.")
             chosen.update(dict.fromkeys(matching))
-        removed = self._store.delete(collection, list(chosen))
+        removed = self._store.delete(collection, list(chosen), guard=guard)
         for pattern in patterns:
             if "\0" not in pattern:
                 self._store.remove_root(collection, uri_of(os.path.abspath(pattern)))  # noqa: PTH100 - as it was given

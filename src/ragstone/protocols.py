@@ -238,6 +238,10 @@ class Pending:
     text: str
 
 
+Guard = Callable[[], None]
+"""Called inside a write transaction, when no other process can write to that store. What it raises undoes the
+transaction, and reaches the caller."""
+
 ChangeSpaces = Callable[[Sequence[SpaceUse], Callable[[str], int]], Sequence[SpaceUse]]
 """From the uses of a collection and a function that counts what waits in a space to the new uses. Raises to refuse."""
 
@@ -259,12 +263,14 @@ class Store(Protocol):
         ...
 
     # documents
-    def put(self, collection: str, documents: Sequence[PreparedDocument]) -> list[PutResult]:
+    def put(
+        self, collection: str, documents: Sequence[PreparedDocument], *, guard: Guard | None = None
+    ) -> list[PutResult]:
         """One transaction for all. Chunks whose content hash stays keep their ids; only the difference is
         deleted and added. Raises StoreReadOnly, DiskFull, StoreBusy."""
         ...
 
-    def delete(self, collection: str, uris: Sequence[str]) -> list[str]:
+    def delete(self, collection: str, uris: Sequence[str], *, guard: Guard | None = None) -> list[str]:
         """Removes documents and all that stood on them alone; returns the uris that were there."""
         ...
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final, Literal
 
 MetadataValue = str | int | float | bool
@@ -546,6 +547,15 @@ class VerifyReport:
     @property
     def clean(self) -> bool:
         return not self.problems
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A file that somebody sent, at `path`; `uri` names its document, `media_type` is what the sender says it is."""
+
+    path: Path
+    uri: str
+    media_type: str = ""
 
 
 JobState = Literal["queued", "running", "done", "failed", "cancelled"]

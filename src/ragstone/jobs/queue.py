@@ -356,11 +356,9 @@ class SqliteQueue(Queue):
 
     def oldest(self, *, tenant: str | None = None) -> float | None:
         test, values = ("", ()) if tenant is None else (" AND tenant = ?", (tenant,))
+        sql = f"SELECT min(created) FROM jobs WHERE state = 'queued'{test}"  # noqa: S608
         with self._readers.use() as connection:
-            found: float | None = connection.execute(
-                f"SELECT min(created) FROM jobs WHERE state = 'queued'{test}",
-                values,
-            ).get
+            found: float | None = connection.execute(sql, values).get
         return found
 
     def wanted(self, file: str) -> bool:
