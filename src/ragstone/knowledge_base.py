@@ -20,6 +20,7 @@ import msgspec
 from .answer.answerer import Answerer
 from .answer.conversation import Conversation
 from .cache.answers import KeptAnswer, evidence_key, keep
+from .cache.file import digest
 from .cache.persistent import Persistent
 from .embedding.background import BackgroundEmbedding
 from .embedding.workers import EmbeddingWorker
@@ -34,7 +35,7 @@ from .ingest.prepare import PrepareOptions, prepare_parsed, source_hash
 from .ingest.sandbox import Sandbox
 from .observe import spans
 from .observe.instruments import ANSWER_STAGES, ANSWERS, SEARCH_STAGES, SEARCHES, UNANSWERED, looked_up, stages
-from .protocols import Cache, Embedder, Store
+from .protocols import Cache, Embedder, Guard, Store
 from .search.retriever import Retriever
 from .spaces import Spaces
 from .storage.backup import IDENTITY, KEPT, BackupReport, backup
@@ -58,6 +59,7 @@ from .types import (
     Recipe,
     SearchResult,
     SpaceStatus,
+    Upload,
     VerifyReport,
 )
 
@@ -201,15 +203,37 @@ class KnowledgeBase:
         self._after_write(collection, removed=_removes(report))
         return report
 
+    def add_uploads(
+        self,
+        uploads: Iterable[Upload],
+        *,
+        collection: str = DEFAULT_COLLECTION,
+        metadata: Metadata | None = None,
+        progress: ProgressCallback | None = None,
+        guard: Guard | None = None,
+    ) -> IngestReport:
+        """Files under names of their own. As `add` otherwise; what `guard` raises ends it. Raises StoreError."""
+        self._parts.spaces.require(collection)
+        found = (
+            sources.Source(os.fspath(u.path), u.uri, os.fspath(u.path.parent), media_type=u.media_type) for u in uploads
+        )
+        report = pipeline.ingest(
+            self._store, self._reader(), found, collection, progress=progress, metadata=metadata,
+            salt=self._parts.salt, max_bytes=self._parts.source_options.file_bytes, guard=guard,
+        )  # fmt: skip
+        self._after_write(collection, removed=_removes(report))
+        return report
+
     def add_texts(
         self,
         texts: Iterable[tuple[str, str, str, Metadata]],
         *,
         collection: str = DEFAULT_COLLECTION,
         progress: ProgressCallback | None = None,
+        guard: Guard | None = None,
     ) -> IngestReport:
         """Documents that are text already: (uri, title, text, metadata). Durable and searchable on return. One that
-        cannot be stored (not valid Unicode) is reported and the rest goes on."""
+        cannot be stored (not valid Unicode) is reported and the rest goes on. What `guard` raises ends it."""
         self._store.create_collection(collection)
         options = self._parts.prepare
 
@@ -225,7 +249,7 @@ class KnowledgeBase:
             )
 
         report = pipeline.ingest_prepared(
-            self._store, (prepared(item) for item in texts), collection, progress=progress
+            self._store, (prepared(item) for item in texts), collection, progress=progress, guard=guard
         )
         self._after_write(collection, removed=_removes(report))
         return report
@@ -275,9 +299,11 @@ class KnowledgeBase:
             self._after_write(collection, removed=_removes(report))
             yield report
 
-    def remove(self, patterns: Sequence[str], *, collection: str = DEFAULT_COLLECTION) -> list[str]:
+    def remove(
+        self, patterns: Sequence[str], *, collection: str = DEFAULT_COLLECTION, guard: Guard | None = None
+    ) -> list[str]:
         """Removes documents by uri, path, folder or glob; returns the uris. Raises NotFound where a pattern fits
-        nothing (then nothing is removed)."""
+        nothing, and what `guard` raises (then nothing is removed)."""
         known = self._store.known(collection)
         chosen: dict[str, None] = {}
         for pattern in patterns:
@@ -285,12 +311,20 @@ class KnowledgeBase:
             if not matching:
                 raise NotFound(f"nothing in {collection!r} matches {pattern!r}.", "See `ragstone list`.")
             chosen.update(dict.fromkeys(matching))
-        removed = self._store.delete(collection, list(chosen))
+        removed = self._store.delete(collection, list(chosen), guard=guard)
         for pattern in patterns:
             if "\0" not in pattern:
                 self._store.remove_root(collection, uri_of(os.path.abspath(pattern)))  # noqa: PTH100 - as it was given
         self._after_write(collection, removed=bool(removed))
         return removed
+
+    def remove_document(self, id: int) -> Document:
+        """Removes one document; what it was. Raises NotFound."""
+        document = self.document_by_id(id)
+        if not self._store.delete(document.collection, [document.uri]):
+            raise NotFound("there is no such document.", "It was removed meanwhile.")
+        self._after_write(document.collection, removed=True)
+        return document
 
     def drop_collection(self, name: str) -> None:
         """Removes a collection with all its documents. Raises NotFound."""
@@ -372,6 +406,15 @@ class KnowledgeBase:
             self._states.clear()
         self._states[collections] = (version, state)
         return state
+
+    def state_tag(self, collections: Sequence[str] | None = None, *, refresh: bool = False) -> str | None:
+        """Names the state that a search would be made in: equal tags mean equal results. Microseconds, and None where
+        indexes have to be brought up to date first, unless `refresh` does that. Raises NotFound."""
+        chosen = None if collections is None else tuple(collections)
+        if refresh:
+            return _tag(self._state(chosen))
+        held = self._states.get(chosen)
+        return None if held is None or held[0] != self._store.data_version() else _tag(held[1])
 
     def _standing(self, names: Sequence[str]) -> _State:
         indexes = [(name, self.index(name)) for name in names]
@@ -540,6 +583,13 @@ class KnowledgeBase:
             what = "no document is" if not matching else f"{len(matching)} documents are"
             raise NotFound(f"{what} called {uri!r} in {collection!r}.", "`ragstone list` shows what is there.")
         return self._store.document(collection, matching[0])
+
+    def document_by_id(self, id: int) -> Document:
+        """Raises NotFound."""
+        found = self._store.documents_by_id([id])
+        if not found:
+            raise NotFound("there is no such document.", "It was removed, or never was here; list the documents.")
+        return found[0]
 
     def text(self, uri: str, collection: str = DEFAULT_COLLECTION) -> str:
         """The document's text, to which every offset refers."""
@@ -901,6 +951,10 @@ def _answered(span: spans.Span, began: int, seconds: float, answer: Answer) -> N
     after = {stage: ms for stage, ms in answer.timings.items() if stage not in ("search", "first token")}
     spans.stages(span, after, began=began + int(answer.timings.get("search", 0.0) * 1e6))
     span.set({"ragstone.kind": kind, "ragstone.answered": answer.answered, "ragstone.citations": len(answer.citations)})
+
+
+def _tag(state: _State) -> str:
+    return digest([repr(state).encode()]).hex()
 
 
 def _removes(report: IngestReport) -> bool:

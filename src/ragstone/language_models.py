@@ -4,11 +4,12 @@ classes of models."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import SettingsError
-from .settings import ProviderSettings, Settings
+from .settings import ProviderSettings, Settings, at
 from .types import Caller, Purpose
 
 if TYPE_CHECKING:
@@ -222,3 +223,25 @@ def _terms(p: ProviderSettings, url: str) -> dict[str, Any]:
     priced = p.input_price is not None and p.output_price is not None
     price = flat(p.input_price or 0.0, p.output_price or 0.0) if priced else FREE if _local(p, url) else None
     return {"model": p.model, "url": None if p.kind == "gguf" else url, "price": price}
+
+
+def budget_figures(settings: Settings, folder: Path) -> list[dict[str, Any]]:
+    """Each budget of the data in `folder`, in US dollars: budget, limit, spent, held, left, renews. Nothing where no
+    call was ever counted."""
+    from .budget.file import DATABASE
+    from .budget.money import in_dollars
+
+    if not (folder / DATABASE).exists():
+        return []
+    with closing(open_spending(at(folder, settings))) as spending:
+        return [
+            {
+                "budget": str(s.budget),
+                "limit": None if s.limit is None else in_dollars(s.limit),
+                "spent": in_dollars(s.spent + s.lost),
+                "held": in_dollars(s.held),
+                "left": None if s.left is None else in_dollars(s.left),
+                "renews": s.renews,
+            }
+            for s in spending.required().standings()
+        ]

@@ -346,6 +346,32 @@ class CompareSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """`ragstone serve`. Off loopback it does not start without an admin key (`ragstone keys create`)."""
+
+    host: str = _setting("127.0.0.1", "Address that it listens on.")
+    port: int = _setting(8765, "Port that it listens on; 0: any free one.", low=0, high=65_535)
+    workers: int = _setting(1, "Processes that answer on the one port.", low=1, high=256)
+    hosts: tuple[str, ...] = _setting(
+        (), "Names under which it is called, without port; more than localhost, its address and the machine's name."
+    )
+    https: bool = _setting(False, "A proxy in front of it speaks TLS: cookies are sent over https only.")
+    threads: int = _setting(0, "Searches at once in one process; 0: two for each CPU core.", low=0, high=1_024)
+    answers: int = _setting(32, "Answers written at once in one process.", low=1, high=1_024)
+    waiting: int = _setting(512, "Requests of one kind that may wait in one process; more are refused at once.", low=0)
+    deadline: float = _setting(30.0, "Seconds a request may take, where it does not tell itself.", low=0.1)
+    upload_bytes: int = _setting(50 * MIB, "Largest uploaded file.", low=1, size=True)
+    upload_files: int = _setting(100, "Most files of one upload.", low=1)
+    json_bytes: int = _setting(1 * MIB, "Largest body of any other request.", low=1_024, size=True)
+    requests_per_minute: int = _setting(6_000, "Of one key, in one process; 0: any number.", low=0)
+    failures_per_minute: int = _setting(60, "Wrong keys from one address, after which it has to wait; 0: any.", low=0)
+    open_tenants: int = _setting(32, "Tenants whose data stay open in one process.", low=1)
+    session_hours: float = _setting(12.0, "How long the page stays signed in.", low=0.01)
+    drain_seconds: float = _setting(30.0, "How long running requests may take to end when the server stops.", low=0)
+    audit_days: int = _setting(365, "How long entries of the audit log are kept.", low=1)
+
+
+@dataclass(frozen=True, slots=True)
 class LogSettings:
     """The log on stderr. Questions and document text are not logged."""
 
@@ -382,6 +408,7 @@ class Settings:
     providers: Mapping[str, ProviderSettings] = field(default_factory=dict)
     budget: BudgetSettings = BudgetSettings()
     compare: CompareSettings = CompareSettings()
+    server: ServerSettings = ServerSettings()
     tracing: TracingSettings = TracingSettings()
     log: LogSettings = LogSettings()
     origins: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
@@ -403,6 +430,7 @@ SECTIONS: Mapping[str, type] = {
     "gateway": GatewaySettings,
     "budget": BudgetSettings,
     "compare": CompareSettings,
+    "server": ServerSettings,
     "tracing": TracingSettings,
     "log": LogSettings,
 }

@@ -57,7 +57,7 @@ def test_processes_are_added_up(server: Server) -> None:
     assert found['ragstone_up{source="data"}'] == 1
     assert found["ragstone_http_in_flight"] == 1  # who asks
     assert found["ragstone_event_loop_lag_seconds_count"] > 0
-    pids = {label for label in re.findall(r'pid="(\d+)"', "".join(found))}
+    pids = set(re.findall(r'pid="(\d+)"', "".join(found)))
     assert pids == {str(process.pid) for process in server.processes}
 
 

@@ -47,6 +47,9 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "backup": ("backups", "Store what changed since the last backup; list and check backups."),
         "restore": ("backups", "Make the data what it was at a backup."),
     },
+    "Server": {
+        "serve": ("serve", "Serve the HTTP API on this machine, or to others."),
+    },
     "Setup": {
         "config": ("configuration", "Show settings and where each comes from; write a file."),
         "models": ("configuration", "List embedding models; show and load language models."),

@@ -1,0 +1,26 @@
+"""Every operation of the server."""
+
+from __future__ import annotations
+
+from ..openapi import document
+from ..operations import Call, Operation, Reply, encode
+from . import accounts, asking, collections, documents, health, search, status
+
+
+async def openapi(call: Call) -> Reply:
+    return Reply(encode(document(call.service.operations)), 200)
+
+
+OPERATIONS: tuple[Operation, ...] = (
+    *search.OPERATIONS,
+    *asking.OPERATIONS,
+    *collections.OPERATIONS,
+    *documents.OPERATIONS,
+    *status.OPERATIONS,
+    *accounts.OPERATIONS,
+    *health.OPERATIONS,
+    Operation(
+        "GET", "/v1/openapi.json", "openapi", "This description.", openapi, lane="loop", result=dict[str, object],
+        group="server",
+    ),
+)  # fmt: skip
