@@ -41,6 +41,8 @@ SUBCOMMANDS = {
     "spaces": ("list", "add", "judge", "switch", "rollback", "prefer", "drop"),
     "stress": ("crash", "power", "disk", "flip", "multi", "churn", "budget"),
     "compare": ("run", "report", "rate"),
+    "keys": ("list", "create", "revoke"),
+    "tenants": ("list", "create", "remove"),
 }
 WIDTH = "88"
 

@@ -352,6 +352,9 @@ class ServerSettings:
     host: str = _setting("127.0.0.1", "Address that it listens on.")
     port: int = _setting(8765, "Port that it listens on; 0: any free one.", low=0, high=65_535)
     workers: int = _setting(1, "Processes that answer on the one port.", low=1, high=256)
+    job_workers: int = _setting(
+        1, "Processes that do its jobs; 0: none, they are done by `ragstone jobs work`.", low=0, high=256
+    )
     hosts: tuple[str, ...] = _setting(
         (), "Names under which it is called, without port; more than localhost, its address and the machine's name."
     )

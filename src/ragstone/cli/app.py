@@ -49,6 +49,8 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, str]]] = {
     },
     "Server": {
         "serve": ("serve", "Serve the HTTP API on this machine, or to others."),
+        "keys": ("keys", "Make, list and revoke keys of the server."),
+        "tenants": ("keys", "Make, list and remove tenants of the server."),
     },
     "Setup": {
         "config": ("configuration", "Show settings and where each comes from; write a file."),

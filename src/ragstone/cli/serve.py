@@ -8,6 +8,7 @@ import typer
 
 from ..errors import InputError
 from .logs import configure
+from .records import SCHEMA_VERSION, ServeRecord
 from .session import Session, command, commands
 
 app = commands()
@@ -43,7 +44,8 @@ def serve(
     socket = listen(settings)
     line, token = show(settings, socket)
     if session.terminal.as_json:
-        session.terminal.json({"schema_version": 1, "url": line, "token_file": token})
+        record: ServeRecord = {"schema_version": SCHEMA_VERSION, "url": line, "token_file": token}
+        session.terminal.json(record)
     else:
         print(line, flush=True)
     return run(settings, dict(session.environ), socket, configure)

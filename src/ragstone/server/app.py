@@ -11,7 +11,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from .. import assemble
 from ..errors import RagstoneError
+from ..jobs.queue import SqliteQueue
 from ..settings import Settings, at
+from .changes import Changes
 from .operations import handle
 from .routes.all import OPERATIONS
 from .service import ServerParts, Service
@@ -27,6 +29,7 @@ def server_parts(settings: Settings, environ: dict[str, str]) -> ServerParts:
     return ServerParts(
         settings,
         lambda folder: assemble.open_knowledge_base(at(folder, settings), environ=environ, registry=registry),
+        lambda: SqliteQueue(settings.data.folder),
     )
 
 
@@ -55,6 +58,7 @@ class _Application:
             self._service = service = await asyncio.to_thread(partial(Service, self._parts, OPERATIONS))
         except RagstoneError as error:
             return await send({"type": "lifespan.startup.failed", "message": str(error)})
+        service.changes = Changes(service.queue)
         flushing = asyncio.create_task(_flush(service))
         await send({"type": "lifespan.startup.complete"})
         await receive()

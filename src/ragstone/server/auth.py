@@ -149,7 +149,7 @@ class Doors:
             raise WrongHost("this server is not called so.", "Add the name to the setting server.hosts.")
         origin = headers.get("origin")
         if origin is not None and origin.lower() not in [scheme + host for scheme in self._schemes]:
-            raise Forbidden("pages of other origins may not ask this server.", "Call it from its own page, or a program.")
+            raise Forbidden("pages of other origins may not ask.", "Call it from its own page, or a program.")
 
 
 def is_loopback(host: str) -> bool:

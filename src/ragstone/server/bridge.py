@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -38,7 +38,7 @@ class Lane:
         except TimeoutError:
             raise _late() from None
 
-    async def stream(self, make: Callable[[], Iterator[T]], deadline: float) -> AsyncIterator[T]:
+    async def stream(self, make: Callable[[], Iterator[T]], deadline: float) -> AsyncGenerator[T, None]:
         """What `make()` yields, from a thread. Closed early, the iterator is closed as well, at its next item."""
         loop = asyncio.get_running_loop()
         items: asyncio.Queue[object] = asyncio.Queue()

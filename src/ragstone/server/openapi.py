@@ -148,14 +148,15 @@ def _section(method: str, path: str, entry: dict[str, Any]) -> str:
         lines.append(line)
         if "example" in content:
             lines.append(f"```json\n{msgspec.json.encode(content['example']).decode()}\n```")
-    good = ", ".join(
-        f"{status}" + "".join(f" {_name(c['schema'])}" for c in response.get("content", {}).values() if "$ref" in c["schema"])
-        for status, response in entry["responses"].items()
-        if int(status) < 400
-    )
+    good = ", ".join(_good(s, response) for s, response in entry["responses"].items() if int(s) < 400)
     errors = ", ".join(status for status in entry["responses"] if int(status) >= 400)
     lines.append(f"Gives {good}. Errors: {errors}.")
     return "\n\n".join(lines)
+
+
+def _good(status: str, response: dict[str, Any]) -> str:
+    schemas = (content["schema"] for content in response.get("content", {}).values())
+    return " ".join([status, *(_name(schema) for schema in schemas if "$ref" in schema)])
 
 
 def _parameter(parameter: dict[str, Any]) -> str:

@@ -115,6 +115,8 @@ class Operation:
     result: Any = None
     status: int = 200
     media_type: str = "application/json"
+    large: bool = False
+    """The body may be as large as an upload."""
     upload: bool = False
     """The body is no JSON; `run` reads it."""
     streams: bool = False
@@ -215,7 +217,8 @@ async def _run(call: Call) -> Reply | None:
     if operation.query is not None:
         call.query = decode_query(call.scope["query_string"], operation.query)
     if operation.body is not None and not operation.upload:
-        call.raw = await read_body(call, call.service.json_bytes)
+        most = call.service.settings.server.upload_bytes if operation.large else call.service.json_bytes
+        call.raw = await read_body(call, most)
         kind = call.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
         if kind != "application/json":
             raise UnsupportedBody("the body has to be JSON.", "Send it with Content-Type: application/json.")

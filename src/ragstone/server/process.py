@@ -7,9 +7,10 @@ import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Final
 
 import uvicorn
+from starlette.types import ASGIApp
 from uvicorn.supervisors import Multiprocess
 
 from ..errors import InputError, SettingsError
@@ -17,6 +18,8 @@ from ..settings import Settings
 from .accounts import Accounts
 from .app import create_app, server_parts
 from .auth import is_loopback, local_token
+from .service import ServerParts
+from .workers import Workers
 
 BACKLOG: Final = 2_048
 STARTUP_FAILED: Final = 3
@@ -63,17 +66,25 @@ def show(settings: Settings, listening: socket.socket) -> tuple[str, str]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Make:
-    """Makes the application in the process that serves it."""
+class _Parts:
+    """Makes the parts in the process that needs them."""
 
     settings: Settings
     environ: dict[str, str]
     configure: Callable[[str, str], None]
     """Sets the log up."""
 
-    def __call__(self) -> Any:
+    def __call__(self) -> ServerParts:
         self.configure(self.settings.log.level, self.settings.log.format)
-        return create_app(server_parts(self.settings, self.environ))
+        return server_parts(self.settings, self.environ)
+
+
+@dataclass(frozen=True, slots=True)
+class _Application:
+    parts: _Parts
+
+    def __call__(self) -> ASGIApp:
+        return create_app(self.parts())
 
 
 def run(
@@ -84,19 +95,25 @@ def run(
 ) -> int:
     """Until SIGTERM or SIGINT; running requests may end first. Gives the exit code."""
     chosen = settings.server
+    parts = _Parts(_plain(settings), environ, configure)
     config = uvicorn.Config(
-        _Make(_plain(settings), environ, configure), factory=True, workers=chosen.workers, log_config=None,
+        _Application(parts), factory=True, workers=chosen.workers, log_config=None,
         access_log=False, server_header=False, date_header=True, proxy_headers=False, ws="none", backlog=BACKLOG,
         timeout_keep_alive=KEEP_ALIVE, timeout_graceful_shutdown=max(1, round(chosen.drain_seconds)),
         h11_max_incomplete_event_size=HEADER_BYTES, lifespan="on",
     )  # fmt: skip
-    if chosen.workers > 1:
-        Multiprocess(config, sockets=[listening]).run()
-        return 0
-    server = uvicorn.Server(config)
-    with contextlib.suppress(KeyboardInterrupt):  # it was stopped as asked
-        server.run(sockets=[listening])
-    return 0 if server.started else STARTUP_FAILED
+    workers = Workers(parts, chosen.job_workers)
+    workers.start()
+    try:
+        if chosen.workers > 1:
+            Multiprocess(config, sockets=[listening]).run()
+            return 0
+        server = uvicorn.Server(config)
+        with contextlib.suppress(KeyboardInterrupt):  # it was stopped as asked
+            server.run(sockets=[listening])
+        return 0 if server.started else STARTUP_FAILED
+    finally:
+        workers.stop(max(1.0, chosen.drain_seconds))
 
 
 def _plain(settings: Settings) -> Settings:

@@ -11,24 +11,28 @@ from typing import Any
 from starlette.types import Scope as AsgiScope
 
 from ..errors import Forbidden, NotSignedIn, TooManyRequests
+from ..jobs.uploads import Uploads
 from ..knowledge_base import KnowledgeBase
+from ..protocols import Queue
 from ..settings import Settings
 from .accounts import DEFAULT_TENANT, Accounts, Tenant
 from .auth import Authority, Doors, Principal, is_loopback, local_token
 from .bridge import Bridge
+from .changes import Changes
 from .conversations import Conversations
 from .encoded import Encoded
 from .operations import Call, Headers, Operation, Router
 from .rates import Rates
-from .tenants import Tenants
+from .tenants import Tenants, tenant_folder
 
 
 @dataclass(frozen=True, slots=True)
 class ServerParts:
-    """What a server is made of. `open_at` opens the knowledge base of a data folder."""
+    """What a server is made of. `open_at` opens the knowledge base of a data folder, `open_queue` the jobs of all."""
 
     settings: Settings
     open_at: Callable[[Path], KnowledgeBase]
+    open_queue: Callable[[], Queue]
 
 
 class Service:
@@ -59,6 +63,8 @@ class Service:
         )
         self.encoded = Encoded()
         self.conversations = Conversations()
+        self.queue = parts.open_queue()
+        self.changes: Changes
         self.tenants = Tenants(parts.open_at, self.data, chosen.open_tenants)
 
     def admit(self, headers: Mapping[str, str], scope: AsgiScope, operation: Operation) -> tuple[Principal, Headers]:
@@ -78,6 +84,9 @@ class Service:
         quota = self.accounts.tenant(principal.tenant).quotas.requests_per_minute
         return principal, self.rates.take("tenant", principal.tenant, quota) or limits
 
+    def uploads(self, tenant: str) -> Uploads:
+        return Uploads(tenant_folder(self.data, tenant))
+
     def tenant(self, call: Call) -> Tenant:
         return self.accounts.tenant(call.tenant)
 
@@ -87,6 +96,8 @@ class Service:
             return run(call, kb)
 
     def close(self) -> None:
+        self.changes.close()
         self.bridge.close()
+        self.queue.close()
         self.tenants.close()
         self.accounts.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..openapi import document
 from ..operations import Call, Operation, Reply, encode
-from . import accounts, asking, collections, documents, health, search, status
+from . import accounts, asking, collections, documents, health, jobs, search, status, uploads
 
 
 async def openapi(call: Call) -> Reply:
@@ -15,7 +15,9 @@ OPERATIONS: tuple[Operation, ...] = (
     *search.OPERATIONS,
     *asking.OPERATIONS,
     *collections.OPERATIONS,
+    *uploads.OPERATIONS,
     *documents.OPERATIONS,
+    *jobs.OPERATIONS,
     *status.OPERATIONS,
     *accounts.OPERATIONS,
     *health.OPERATIONS,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import aclosing, nullcontext
 from typing import Annotated, Any
 
@@ -42,7 +42,7 @@ async def ask(call: Call) -> Reply | None:
     body: AskBody = call.body
     events = answer_events(call, body)
     if body.stream:
-        await send_events(call, _told(call, events))
+        await send_events(call, _told(events))
         return None
     async with aclosing(events):
         final = None
@@ -53,9 +53,9 @@ async def ask(call: Call) -> Reply | None:
     return Reply(final)
 
 
-async def _told(call: Call, events: AsyncIterator[AnswerEvent | dict[str, Any]]) -> AsyncIterator[Event]:
+async def _told(events: AsyncGenerator[AnswerEvent | dict[str, Any], None]) -> AsyncIterator[Event]:
     """As server-sent events: stage, token, citation, final."""
-    async with aclosing(events):  # type: ignore[type-var]
+    async with aclosing(events):
         async for event in events:
             if isinstance(event, AnswerEvent):
                 name = {"stage": "name", "token": "text"}[event.kind]
@@ -66,7 +66,7 @@ async def _told(call: Call, events: AsyncIterator[AnswerEvent | dict[str, Any]])
             yield "final", event
 
 
-async def answer_events(call: Call, body: AskBody) -> AsyncIterator[AnswerEvent | dict[str, Any]]:
+async def answer_events(call: Call, body: AskBody) -> AsyncGenerator[AnswerEvent | dict[str, Any], None]:
     """Stages and tokens as they come; the last one is the answer's record. Tokens count against the tenant's quota."""
     service, tenant = call.service, call.service.tenant(call)
     deadline = call.deadline
@@ -97,7 +97,7 @@ async def answer_events(call: Call, body: AskBody) -> AsyncIterator[AnswerEvent 
                     service.accounts.count_tokens(tenant.id, spent)
                 yield answered(kb, event.answer, tenant.secret)
 
-    async with aclosing(service.bridge.answer.stream(stream, deadline)) as events:  # type: ignore[type-var]
+    async with aclosing(service.bridge.answer.stream(stream, deadline)) as events:
         async for event in events:
             yield event
 
@@ -127,7 +127,8 @@ def feedback(call: Call, kb: KnowledgeBase) -> Reply:  # noqa: ARG001 - every op
 
 OPERATIONS = [
     Operation(
-        "POST", "/v1/ask", "ask", "Answer a question with citations.", ask, lane="loop", body=AskBody, result=Given, streams=True,
+        "POST", "/v1/ask", "ask", "Answer a question with citations.", ask, lane="loop", body=AskBody, result=Given,
+        streams=True,
         group="questions", errors=(404, 409, 429, 504),
         example={"question": "How long does the battery last?", "stream": False},
         description="With `stream`, server-sent events: `stage` {name}, `token` {text}, `citation`, then one `final` "

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, TypedDict
 
 from msgspec import Meta, Struct
 
-from ...errors import InputError, NotFound
+from ...errors import InputError
 from ...knowledge_base import KnowledgeBase
 from ...types import Chunk, Document, MetadataValue
 from ..ids import number, public

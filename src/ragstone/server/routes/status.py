@@ -120,12 +120,20 @@ def status(call: Call, kb: KnowledgeBase) -> Any:
 
 
 OPERATIONS = [
-    Operation("GET", "/v1/spaces", "listSpaces", "The vector spaces of every collection.", spaces, result=SpaceList, group="spaces"),
+    Operation(
+        "GET", "/v1/spaces", "listSpaces", "The vector spaces of every collection.", spaces, result=SpaceList,
+        group="spaces",
+    ),
     Operation(
         "POST", "/v1/spaces", "changeSpace", "Switch to another space, go back, prefer or drop one.", change_space,
         scope="admin", body=SpaceChange, result=SpaceList, group="spaces", errors=(404,),
         example={"action": "rollback", "collection": "default"},
     ),
-    Operation("GET", "/v1/budget", "budget", "What models may cost and did.", budget, result=BudgetList, group="server"),
-    Operation("GET", "/v1/status", "status", "State of the data and of this process.", status, result=Status, group="server"),
+    Operation(
+        "GET", "/v1/budget", "budget", "What models may cost and did.", budget, result=BudgetList, group="server",
+    ),
+    Operation(
+        "GET", "/v1/status", "status", "State of the data and of this process.", status, result=Status,
+        group="server",
+    ),
 ]  # fmt: skip
