@@ -10,13 +10,15 @@ from functools import partial
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from .. import assemble
-from ..errors import RagstoneError
+from ..errors import RagstoneError, SettingsError
 from ..jobs.queue import SqliteQueue
 from ..settings import Settings, at
 from .changes import Changes
 from .operations import handle
 from .routes.all import OPERATIONS
 from .service import ServerParts, Service
+from .tracing import tracing
+from .watching import middleware
 
 FLUSH_SECONDS = 5.0
 
@@ -42,6 +44,11 @@ class _Application:
     def __init__(self, parts: ServerParts) -> None:
         self._parts = parts
         self._service: Service | None = None
+        self._watched = middleware(self._handle)
+
+    async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        assert self._service is not None  # noqa: S101 - who calls looked
+        await handle(self._service, scope, receive, send)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -50,7 +57,7 @@ class _Application:
             raise RuntimeError(f"nobody speaks {scope['type']} here")
         if self._service is None:
             raise RuntimeError("the application was not started")
-        return await handle(self._service, scope, receive, send)
+        return await self._watched(scope, receive, send)
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
@@ -59,13 +66,18 @@ class _Application:
         except RagstoneError as error:
             return await send({"type": "lifespan.startup.failed", "message": str(error)})
         service.changes = Changes(service.queue)
-        flushing = asyncio.create_task(_flush(service))
-        await send({"type": "lifespan.startup.complete"})
-        await receive()
-        flushing.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await flushing
-        await asyncio.to_thread(service.close)
+        try:
+            with tracing(self._parts.settings.tracing):
+                async with service.metrics.running():
+                    flushing = asyncio.create_task(_flush(service))
+                    await send({"type": "lifespan.startup.complete"})
+                    await receive()
+                    flushing.cancel()
+                    with contextlib.suppress(asyncio.CancelledError):
+                        await flushing
+                await asyncio.to_thread(service.close)
+        except SettingsError as error:
+            return await send({"type": "lifespan.startup.failed", "message": str(error)})
         return await send({"type": "lifespan.shutdown.complete"})
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator
@@ -75,7 +76,7 @@ class Lane:
             if self.busy >= self._most:
                 raise Overloaded("the server has as much to do as it takes on.", "Try again in a moment.")
             self.busy += 1
-        future = self._pool.submit(work)
+        future = self._pool.submit(contextvars.copy_context().run, work)  # the request's id and span go with it
         future.add_done_callback(self._done)
         return future
 

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import psutil
 
-from ..budget.money import in_dollars
 from ..errors import RagstoneError
 from ..observe.instruments import Kind
 
 if TYPE_CHECKING:
-    from ..budget.ledger import Ledger
     from ..knowledge_base import KnowledgeBase
+    from ..protocols import Queue
+    from .accounts import Accounts
+    from .bridge import Bridge
 
 KEPT_SECONDS: Final = 30.0
 """How long figures are told again that cost more than a look."""
+
+ACTIVE_SECONDS: Final = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,10 @@ FIGURES: Final[dict[str, tuple[Kind, str]]] = {
     "ragstone_index_behind": ("gauge", "Writes that a collection's indexes have not seen yet."),
     "ragstone_budget_limit_dollars": ("gauge", "What may be spent in a period."),
     "ragstone_budget_spent_dollars": ("gauge", "What was spent in a period, with what is held for calls under way."),
+    "ragstone_jobs": ("gauge", "Jobs by state."),
+    "ragstone_jobs_oldest_seconds": ("gauge", "How long the oldest job that waits has waited."),
+    "ragstone_active_keys": ("gauge", "Keys that were used in the last five minutes."),
+    "ragstone_lane_busy": ("gauge", "Requests that run or wait in a lane of one process."),
     "ragstone_budget_left_dollars": ("gauge", "What may still be spent in a period."),
 }
 """Kind and meaning by name; where other modules give samples of their own, they add them."""
@@ -88,52 +96,85 @@ def _family(process: psutil.Process) -> Iterator[tuple[str, float, float]]:
     yield "started", cpu, resident
 
 
-def data(knowledge_base: KnowledgeBase) -> Source:
+def data(use: Callable[[], AbstractContextManager[KnowledgeBase]]) -> Source:
     """Collections, indexes and disk of one knowledge base."""
 
     def look() -> Iterator[Sample]:
-        store = knowledge_base.store
-        yield Sample("ragstone_data_free_bytes", psutil.disk_usage(str(store.folder)).free, {})
-        try:
-            store.require_room()
-            writable = 1
-        except RagstoneError:
-            writable = 0
-        yield Sample("ragstone_data_writable", writable, {})
-        for name in store.collections():
-            labels = {"collection": name}
-            with suppress(RagstoneError):  # dropped meanwhile
-                status = knowledge_base.collection(name)
-                yield Sample("ragstone_collection_documents", status.documents, labels)
-                yield Sample("ragstone_collection_chunks", status.embedded, {**labels, "state": "embedded"})
-                yield Sample("ragstone_collection_chunks", status.waiting, {**labels, "state": "waiting"})
-                segments = store.segments(name)
-                for kind in ("lexical", "vectors"):
-                    size = sum(s.size for s in segments if s.kind == kind)
-                    yield Sample("ragstone_index_bytes", size, {**labels, "kind": kind})
-                index = knowledge_base.index(name)
-                yield Sample("ragstone_index_unsealed_rows", index.lexical.tail_size(), labels)
-                yield Sample("ragstone_index_behind", max(0, store.revision(name) - index.at()[0]), labels)
+        with use() as knowledge_base:
+            yield from _data(knowledge_base)
 
     return kept(look)
 
 
-def budgets(ledger: Callable[[], Ledger | None]) -> Source:
+def _data(knowledge_base: KnowledgeBase) -> Iterator[Sample]:
+    store = knowledge_base.store
+    yield Sample("ragstone_data_free_bytes", psutil.disk_usage(str(store.folder)).free, {})
+    try:
+        store.require_room()
+        writable = 1
+    except RagstoneError:
+        writable = 0
+    yield Sample("ragstone_data_writable", writable, {})
+    for name in store.collections():
+        labels = {"collection": name}
+        with suppress(RagstoneError):  # dropped meanwhile
+            status = knowledge_base.collection(name)
+            yield Sample("ragstone_collection_documents", status.documents, labels)
+            yield Sample("ragstone_collection_chunks", status.embedded, {**labels, "state": "embedded"})
+            yield Sample("ragstone_collection_chunks", status.waiting, {**labels, "state": "waiting"})
+            segments = store.segments(name)
+            for kind in ("lexical", "vectors"):
+                size = sum(s.size for s in segments if s.kind == kind)
+                yield Sample("ragstone_index_bytes", size, {**labels, "kind": kind})
+            index = knowledge_base.index(name)
+            yield Sample("ragstone_index_unsealed_rows", index.lexical.tail_size(), labels)
+            yield Sample("ragstone_index_behind", max(0, store.revision(name) - index.at()[0]), labels)
+
+
+def budgets(figures: Callable[[], list[dict[str, Any]]]) -> Source:
     """Budgets of all together and of teams; persons and keys are too many, and nobody else's business."""
 
     def look() -> Iterator[Sample]:
-        opened = ledger()
-        for standing in opened.standings() if opened is not None else ():
-            budget = standing.budget
-            if budget.scope in ("all", "team"):
-                labels = {"scope": budget.scope, "name": budget.name, "period": budget.period}
-                spent = standing.spent + standing.held + standing.lost
-                yield Sample("ragstone_budget_spent_dollars", in_dollars(spent), labels)
-                if standing.limit is not None and standing.left is not None:
-                    yield Sample("ragstone_budget_limit_dollars", in_dollars(standing.limit), labels)
-                    yield Sample("ragstone_budget_left_dollars", in_dollars(standing.left), labels)
+        for figure in figures():
+            if figure["budget"].startswith(("person", "key")):
+                continue
+            labels = {"budget": figure["budget"]}
+            yield Sample("ragstone_budget_spent_dollars", figure["spent"] + figure["held"], labels)
+            if figure["limit"] is not None:
+                yield Sample("ragstone_budget_limit_dollars", figure["limit"], labels)
+                yield Sample("ragstone_budget_left_dollars", figure["left"], labels)
 
-    return kept(look, seconds=5.0)
+    return kept(look)
+
+
+def jobs(queue: Queue) -> Source:
+    def look() -> Iterator[Sample]:
+        for state, count in queue.counts().items():
+            yield Sample("ragstone_jobs", count, {"state": state})
+        oldest = queue.oldest()
+        yield Sample("ragstone_jobs_oldest_seconds", 0.0 if oldest is None else max(0.0, time.time() - oldest), {})
+
+    return look
+
+
+def keys(accounts: Accounts) -> Source:
+    """Keys that were used lately stand for people."""
+
+    def look() -> Iterator[Sample]:
+        since = time.time() - ACTIVE_SECONDS
+        yield Sample("ragstone_active_keys", sum((key.used or 0.0) >= since for key in accounts.list_keys()), {})
+
+    return look
+
+
+def lanes(bridge: Bridge) -> Source:
+    """Of the process that is asked."""
+
+    def look() -> Iterator[Sample]:
+        for lane in bridge.lanes():
+            yield Sample("ragstone_lane_busy", lane.busy, {"lane": lane.name, "pid": str(os.getpid())})
+
+    return look
 
 
 def kept(source: Source, seconds: float = KEPT_SECONDS) -> Source:

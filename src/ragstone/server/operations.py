@@ -7,7 +7,6 @@ from __future__ import annotations
 import gzip
 import logging
 import re
-import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from starlette.types import Receive, Send
 from starlette.types import Scope as AsgiScope
 
 from ..errors import DeadlineExceeded, InputError, NotFound, TooLarge
+from ..observe.spans import REQUEST_ID
 from .accounts import Scope
 from .auth import Principal
 from .problems import problem
@@ -31,7 +31,6 @@ COMPRESSED_FROM: Final = 1_024
 """Bytes; a smaller answer fits one packet as it is."""
 LANES = Literal["search", "answer", "work", "loop"]
 DESCRIBED: Final = "GET /v1/openapi.json describes it."
-REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 log = logging.getLogger(__name__)
 encode = msgspec.json.Encoder().encode
@@ -169,8 +168,7 @@ async def handle(service: Service, scope: AsgiScope, receive: Receive, send: Sen
     """One request from beginning to end. Every error becomes a problem document."""
     started = time.perf_counter()
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-    asked = headers.get("x-request-id", "")
-    request_id = asked if REQUEST_ID.fullmatch(asked) else secrets.token_hex(8)
+    request_id = REQUEST_ID.get()
     sent = _Sent(send)
     try:
         service.doors.check(headers)

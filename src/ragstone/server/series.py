@@ -93,7 +93,8 @@ def _point(first: _Moment, before: _Moment, now: _Moment, samples: list[Sample])
     def grown(name: str, *labels: str) -> float:
         return sum(_grown(first, now, key)[0] for key in now.totals if key[0] == name and _fits(key, labels))
 
-    hits = grown("ragstone_cache_requests_total", "results", "hit")
+    hits = grown("ragstone_cache_requests_total", "responses", "hit")
+    hits += grown("ragstone_cache_requests_total", "results", "hit")
     misses = grown("ragstone_cache_requests_total", "results", "miss")
     answered = grown("ragstone_http_requests_total")
     failed = sum(
@@ -101,7 +102,9 @@ def _point(first: _Moment, before: _Moment, now: _Moment, samples: list[Sample])
         for key in now.totals
         if key[0] == "ragstone_http_requests_total" and key[-1].startswith("5")
     )
-    left = [s.value for s in samples if s.name == "ragstone_budget_left_dollars" and s.labels["scope"] == "all"]
+    left = [
+        s.value for s in samples if s.name == "ragstone_budget_left_dollars" and s.labels["budget"].startswith("all")
+    ]
     figures: dict[str, float | None] = {
         "requests_per_second": answered / seconds,
         "failed_share": failed / answered if answered else None,
@@ -116,7 +119,8 @@ def _point(first: _Moment, before: _Moment, now: _Moment, samples: list[Sample])
         "cost_usd_per_hour": grown("ragstone_cost_dollars_total") / seconds * 3600.0,
         "budget_left_usd": min(left) if left else None,
         "budget_left_share": _share(samples, "ragstone_budget_left_dollars", "ragstone_budget_limit_dollars"),
-        "jobs_waiting": _labelled(samples, "ragstone_jobs", "state", "waiting"),
+        "active_keys": _total(samples, "ragstone_active_keys"),
+        "jobs_waiting": _labelled(samples, "ragstone_jobs", "state", "queued"),
     }
     latency = {}
     for stage, keys in _stages(now.totals).items():

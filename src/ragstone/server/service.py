@@ -13,14 +13,17 @@ from starlette.types import Scope as AsgiScope
 from ..errors import Forbidden, NotSignedIn, TooManyRequests
 from ..jobs.uploads import Uploads
 from ..knowledge_base import KnowledgeBase
+from ..language_models import budget_figures
 from ..protocols import Queue
 from ..settings import Settings
+from . import gauges, pages
 from .accounts import DEFAULT_TENANT, Accounts, Tenant
 from .auth import Authority, Doors, Principal, is_loopback, local_token
 from .bridge import Bridge
 from .changes import Changes
 from .conversations import Conversations
 from .encoded import Encoded
+from .metrics import Metrics
 from .operations import Call, Headers, Operation, Router
 from .rates import Rates
 from .tenants import Tenants, tenant_folder
@@ -66,6 +69,16 @@ class Service:
         self.queue = parts.open_queue()
         self.changes: Changes
         self.tenants = Tenants(parts.open_at, self.data, chosen.open_tenants)
+        self.metrics = Metrics(
+            self.data / pages.FOLDER,
+            {
+                "data": gauges.data(lambda: self.tenants.use(DEFAULT_TENANT)),
+                "budget": gauges.budgets(lambda: budget_figures(settings, self.data)),
+                "jobs": gauges.jobs(self.queue),
+                "keys": gauges.keys(self.accounts),
+                "lanes": gauges.lanes(self.bridge),
+            },
+        )
 
     def admit(self, headers: Mapping[str, str], scope: AsgiScope, operation: Operation) -> tuple[Principal, Headers]:
         """Who asks, and what is left of the rate. Raises NotSignedIn, Forbidden, TooManyRequests."""
@@ -97,6 +110,7 @@ class Service:
 
     def close(self) -> None:
         self.changes.close()
+        self.metrics.close()
         self.bridge.close()
         self.queue.close()
         self.tenants.close()

@@ -22,7 +22,7 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 ID_HEADER: Final = b"x-request-id"
-_ID: Final = re.compile(rb"[A-Za-z0-9._-]{8,64}")
+_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 OTHER: Final = "other"
 """What is no route; one word, as anybody can ask for any path."""
 METHODS: Final = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
@@ -33,15 +33,14 @@ log = logging.getLogger(__name__)
 
 
 def middleware(app: App) -> App:
-    """`app`, watched. The id of the request is in `scope["state"]["request_id"]`, in `spans.REQUEST_ID` and in the
-    answer's X-Request-Id; a client's own is taken over where it has a plain form."""
+    """`app`, watched. It finds the id of the request in `spans.REQUEST_ID`: that of the client where it has a plain
+    form. What answers puts an operation with a `path` into the scope."""
 
     async def watched(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await app(scope, receive, send)
             return
         request = _Request(scope)
-        scope.setdefault("state", {})["request_id"] = request.id
         token = spans.REQUEST_ID.set(request.id)
         IN_FLIGHT.add(1.0)
         try:
@@ -78,15 +77,13 @@ class _Request:
             if message["type"] == "http.response.start":
                 self._first = time.perf_counter() - self._started
                 self.status = message["status"]
-                headers = [h for h in message.get("headers", ()) if h[0].lower() != ID_HEADER]
-                message = {**message, "headers": [*headers, (ID_HEADER, self.id.encode())]}
             await send(message)
 
         return told
 
     def ended(self, scope: Scope) -> None:
         seconds = time.perf_counter() - self._started
-        route = getattr(scope.get("route"), "path", None) or OTHER
+        route = getattr(scope.get("operation"), "path", None) or OTHER
         status = self.status or (500 if self.error and self.error != "CancelledError" else GONE)
         REQUESTS.add(1.0, route, self.method, str(status))
         REQUEST_SECONDS.observe(seconds, route)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..openapi import document
 from ..operations import Call, Operation, Reply, encode
-from . import accounts, asking, collections, documents, health, jobs, search, status, uploads
+from . import accounts, asking, collections, documents, figures, health, jobs, search, status, uploads
 
 
 async def openapi(call: Call) -> Reply:
@@ -21,6 +21,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *status.OPERATIONS,
     *accounts.OPERATIONS,
     *health.OPERATIONS,
+    *figures.OPERATIONS,
     Operation(
         "GET", "/v1/openapi.json", "openapi", "This description.", openapi, lane="loop", result=dict[str, object],
         group="server",

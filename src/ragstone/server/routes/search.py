@@ -4,11 +4,13 @@ the state of the data is the same; so is one whose asker has that answer already
 from __future__ import annotations
 
 import gzip
+import time
 from hashlib import blake2b
 from typing import Any, Final, TypedDict
 
 from ...errors import InputError
 from ...knowledge_base import KnowledgeBase
+from ...observe.instruments import SEARCHES, looked_up
 from ...records import HitRecord, SearchRecord, search_record
 from ...types import SearchResult
 from ..encoded import Kept
@@ -42,6 +44,8 @@ async def search(call: Call) -> Reply:
     if kept is not None:
         kb = service.tenants.peek(call.tenant)
         if kb is not None and kb.state_tag(kept.collections) == kept.tag:
+            looked_up("responses", kept)
+            SEARCHES.observe(time.perf_counter() - call.started, "yes")
             return _reply(call, kept)
     body: SearchBody = decode_body(raw, SearchBody)
     if (body.query is None) == (body.queries is None):
