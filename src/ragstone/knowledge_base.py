@@ -318,14 +318,6 @@ class KnowledgeBase:
         self._after_write(collection, removed=bool(removed))
         return removed
 
-    def remove_document(self, id: int) -> Document:
-        """Removes one document; what it was. Raises NotFound."""
-        document = self.document_by_id(id)
-        if not self._store.delete(document.collection, [document.uri]):
-            raise NotFound("there is no such document.", "It was removed meanwhile.")
-        self._after_write(document.collection, removed=True)
-        return document
-
     def drop_collection(self, name: str) -> None:
         """Removes a collection with all its documents. Raises NotFound."""
         self._store.drop_collection(name)

@@ -132,7 +132,7 @@ def chunks(call: Call, kb: KnowledgeBase) -> Any:
 
 def remove(call: Call, kb: KnowledgeBase) -> Reply:
     found = _document(call, kb)
-    kb.remove_document(found.id)
+    kb.remove_documents([found.uri], collection=found.collection)
     call.record("document.delete", call.path["document"])
     return Reply(None, 204)
 
