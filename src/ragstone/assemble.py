@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from .index.sync import CollectionIndex
     from .ingest.sandbox import Sandbox
     from .llm.local import LocalModels
-    from .protocols import LLM, Cache, Embedder, Reranker, Vectors
+    from .protocols import LLM, Cache, Embedder, Queue, Reranker, Vectors
     from .types import Space
 
 T = TypeVar("T")
@@ -51,6 +51,7 @@ QUERY_VECTORS = 2_000
 """Vectors of questions in memory: 3 MB of 384 numbers each."""
 OCR_MEMORY = 1536 << 20
 OCR_SECONDS = 120
+DAY = 86_400.0
 
 
 class Once(Generic[T]):
@@ -103,6 +104,22 @@ def model_registry(settings: Settings) -> ModelRegistry:
     chosen = settings.embedding
     device = Device(chosen.provider, chosen.gpu_memory_mb)
     return ModelRegistry(threads=chosen.threads, device=device, precision=chosen.precision)
+
+
+def open_queue(settings: Settings) -> Queue:
+    """The jobs of `settings.data.folder` and of its tenants. Raises StoreError."""
+    from .jobs.queue import SqliteQueue
+
+    jobs = settings.jobs
+    return SqliteQueue(
+        settings.data.folder,
+        most_waiting=jobs.most_waiting,
+        attempts=jobs.attempts,
+        losses=jobs.losses,
+        backoff=(jobs.pause, max(jobs.pause, jobs.longest_pause)),
+        keep_seconds=jobs.keep_days * DAY,
+        keep_failed_seconds=jobs.keep_failed_days * DAY,
+    )
 
 
 def _parts(

@@ -299,11 +299,9 @@ class KnowledgeBase:
             self._after_write(collection, removed=_removes(report))
             yield report
 
-    def remove(
-        self, patterns: Sequence[str], *, collection: str = DEFAULT_COLLECTION, guard: Guard | None = None
-    ) -> list[str]:
+    def remove(self, patterns: Sequence[str], *, collection: str = DEFAULT_COLLECTION) -> list[str]:
         """Removes documents by uri, path, folder or glob; returns the uris. Raises NotFound where a pattern fits
-        nothing, and what `guard` raises (then nothing is removed)."""
+        nothing (then nothing is removed)."""
         known = self._store.known(collection)
         chosen: dict[str, None] = {}
         for pattern in patterns:
@@ -311,10 +309,19 @@ class KnowledgeBase:
             if not matching:
                 raise NotFound(f"nothing in {collection!r} matches {pattern!r}.", "See `ragstone list`.")
             chosen.update(dict.fromkeys(matching))
-        removed = self._store.delete(collection, list(chosen), guard=guard)
+        removed = self._store.delete(collection, list(chosen))
         for pattern in patterns:
             if "\0" not in pattern:
                 self._store.remove_root(collection, uri_of(os.path.abspath(pattern)))  # noqa: PTH100 - as it was given
+        self._after_write(collection, removed=bool(removed))
+        return removed
+
+    def remove_documents(
+        self, uris: Sequence[str], *, collection: str = DEFAULT_COLLECTION, guard: Guard | None = None
+    ) -> list[str]:
+        """Removes the documents of exactly these uris; returns those that were there. What `guard` raises ends it.
+        Raises NotFound where there is no such collection."""
+        removed = self._store.delete(collection, uris, guard=guard)
         self._after_write(collection, removed=bool(removed))
         return removed
 

@@ -375,6 +375,24 @@ class ServerSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class JobsSettings:
+    """Work that is promised at once and done by workers: uploads, removals, upkeep."""
+
+    most_waiting: int = _setting(10_000, "Jobs that may wait; more are refused until there are fewer.", low=1)
+    attempts: int = _setting(5, "Times that a job is tried before it is given up.", low=1)
+    losses: int = _setting(10, "Times that its worker may die before a job is given up.", low=1)
+    pause: float = _setting(1.0, "Seconds between the first two attempts, doubled for each further one.", low=0.01)
+    longest_pause: float = _setting(300.0, "Most seconds between two attempts.", low=0.01)
+    lease_seconds: float = _setting(
+        30.0, "A worker that stands still for so long loses its job to another; one that dies loses it at once.", low=1
+    )
+    keep_days: float = _setting(7.0, "Days for which jobs that are done or cancelled are remembered.", low=0)
+    keep_failed_days: float = _setting(
+        30.0, "Days for which jobs that failed are kept with their files, to be run again.", low=0
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class LogSettings:
     """The log on stderr. Questions and document text are not logged."""
 
@@ -412,6 +430,7 @@ class Settings:
     budget: BudgetSettings = BudgetSettings()
     compare: CompareSettings = CompareSettings()
     server: ServerSettings = ServerSettings()
+    jobs: JobsSettings = JobsSettings()
     tracing: TracingSettings = TracingSettings()
     log: LogSettings = LogSettings()
     origins: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
@@ -434,6 +453,7 @@ SECTIONS: Mapping[str, type] = {
     "budget": BudgetSettings,
     "compare": CompareSettings,
     "server": ServerSettings,
+    "jobs": JobsSettings,
     "tracing": TracingSettings,
     "log": LogSettings,
 }

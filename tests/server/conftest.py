@@ -15,11 +15,11 @@ from typing import Any
 import httpx2
 import pytest
 import uvicorn
-from ragstone.jobs.uploads import Uploads
-from ragstone.jobs.worker import Worker
 
 from ragstone.assemble import open_knowledge_base
 from ragstone.jobs.queue import SqliteQueue
+from ragstone.jobs.uploads import Uploads
+from ragstone.jobs.worker import Worker
 from ragstone.server.accounts import DEFAULT_TENANT
 from ragstone.server.app import create_app
 from ragstone.server.service import ServerParts

@@ -265,8 +265,12 @@ class SqliteQueue(Queue):
         with self._readers.use() as connection:
             return _holds(connection, lease)
 
-    def finish(self, lease: JobLease, result: Mapping[str, Any]) -> Job:
+    def finish(self, lease: JobLease, result: Mapping[str, Any], *, progress: JobProgress | None = None) -> Job:
         def work(connection: apsw.Connection) -> Job:
+            if progress is not None and _holds(connection, lease):
+                connection.execute(
+                    "UPDATE jobs SET progress = ? WHERE number = ?", (encode(progress), lease.job.number)
+                )
             return self._end(connection, _held(connection, lease), "done", result=encode(dict(result)))
 
         return self._writer.run(work)

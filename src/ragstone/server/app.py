@@ -11,7 +11,6 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from .. import assemble
 from ..errors import RagstoneError, SettingsError
-from ..jobs.queue import SqliteQueue
 from ..settings import Settings, at
 from .changes import Changes
 from .operations import handle
@@ -31,7 +30,7 @@ def server_parts(settings: Settings, environ: dict[str, str]) -> ServerParts:
     return ServerParts(
         settings,
         lambda folder: assemble.open_knowledge_base(at(folder, settings), environ=environ, registry=registry),
-        lambda: SqliteQueue(settings.data.folder),
+        lambda: assemble.open_queue(settings),
     )
 
 

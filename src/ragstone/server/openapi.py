@@ -22,13 +22,14 @@ SIGNED_IN: Final = (401, 429, 504)
 def document(operations: Sequence[Operation]) -> dict[str, Any]:
     types: list[Any] = [Problem]
     for operation in operations:
-        types += [kind for kind in (operation.query, operation.body, operation.result) if kind is not None]
+        types += [kind for kind in (operation.query, operation.body, *_results(operation)) if kind is not None]
     schemas, components = msgspec.json.schema_components(types, ref_template=REFERENCE)
     made = iter(schemas[1:])
     paths: dict[str, dict[str, Any]] = {}
     for operation in operations:
-        kinds = [kind is not None for kind in (operation.query, operation.body, operation.result)]
-        query, body, result = (next(made) if present else None for present in kinds)
+        query, body = (next(made) if kind is not None else None for kind in (operation.query, operation.body))
+        results = [next(made) for _ in _results(operation)]
+        result = {"anyOf": results} if len(results) > 1 else results[0] if results else None
         entry = _operation(operation, _properties(query, components), body, result, schemas[0])
         paths.setdefault(operation.path, {})[operation.method.lower()] = entry
     used = {k: v for k, v in components.items() if not _is_query(k, operations)}
@@ -47,6 +48,12 @@ def document(operations: Sequence[Operation]) -> dict[str, Any]:
             "schemas": used,
         },
     }
+
+
+def _results(operation: Operation) -> tuple[Any, ...]:
+    if operation.result is None:
+        return ()
+    return operation.result if isinstance(operation.result, tuple) else (operation.result,)
 
 
 def _is_query(name: str, operations: Sequence[Operation]) -> bool:

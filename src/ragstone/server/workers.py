@@ -14,7 +14,9 @@ from typing import Any, Final
 
 from ..jobs.uploads import Uploads
 from ..jobs.worker import Worker
+from ..observe.instruments import PAGE
 from .accounts import DEFAULT_TENANT
+from .pages import FOLDER, Pages
 from .service import ServerParts
 from .tenants import Tenants, tenant_folder
 
@@ -29,6 +31,8 @@ log = logging.getLogger(__name__)
 def work(parts: ServerParts) -> None:
     """In a process of its own: does jobs until SIGTERM."""
     data = parts.settings.data.folder
+    counted = Pages(data / FOLDER)
+    counted.join(PAGE)
     tenants = Tenants(parts.open_at, data, OPEN_TENANTS)
     queue = parts.open_queue()
     worker = Worker(
@@ -41,6 +45,7 @@ def work(parts: ServerParts) -> None:
     finally:
         tenants.close()
         queue.close()
+        counted.leave()
 
 
 class Workers:

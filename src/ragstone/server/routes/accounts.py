@@ -84,7 +84,7 @@ class KeyBody(Struct, forbid_unknown_fields=True):
     tenant: Annotated[str, Meta(max_length=64, description="only for admins of the default tenant")] = ""
 
 
-class QuotaBody(Struct, forbid_unknown_fields=True):
+class QuotaBody(Struct, frozen=True, forbid_unknown_fields=True):
     documents: COUNT = 0
     bytes: COUNT = 0
     requests_per_minute: Annotated[int, Meta(ge=0, le=1_000_000)] = 0

@@ -110,7 +110,7 @@ def _reply(call: Call, kept: Kept) -> Reply:
 OPERATIONS = [
     Operation(
         "POST", "/v1/search", "search", "Find passages.", search, lane="loop", body=SearchBody,
-        upload=True, conditional=True, result=Found | FoundMany, group="questions", errors=(404, 422),
+        upload=True, conditional=True, result=(Found, FoundMany), group="questions", errors=(404, 422),
         example={"query": "How long does the battery last?", "k": 5},
         description="Carries an ETag; with If-None-Match, 304 while the documents are as they were.",
     ),
