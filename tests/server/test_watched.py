@@ -50,7 +50,7 @@ def test_processes_are_added_up(server: Served) -> None:
     assert found['ragstone_search_stage_seconds_count{stage="lexical"}'] == searched[1]
     assert found['ragstone_http_requests_total{route="/v1/search",method="POST",status="200"}'] >= 20
     assert found['ragstone_http_requests_total{route="other",method="GET",status="404"}'] == 1
-    assert found['ragstone_http_requests_total{route="/v1/jobs/{id}",method="GET",status="404"}'] == 1
+    assert found['ragstone_http_requests_total{route="/v1/jobs/{job}",method="GET",status="404"}'] == 1
     assert found['ragstone_answer_seconds_count{kind="extractive"}'] == 1
     assert found["ragstone_processes"] >= 2
     assert found['ragstone_collection_documents{collection="default"}'] == 2
