@@ -20,10 +20,11 @@ _WAITS: Final = frozenset(
     {
         ("threading.py", "wait"), ("threading.py", "_wait_for_tstate_lock"), ("threading.py", "join"),
         ("selectors.py", "select"), ("queue.py", "get"), ("socket.py", "accept"), ("connection.py", "poll"),
-        ("thread.py", "_worker"), ("popen_fork.py", "poll"), ("subprocess.py", "_try_wait"),
+        ("thread.py", "_worker"), ("runners.py", "run"), ("bell.py", "_serve"),
+        ("popen_fork.py", "poll"), ("subprocess.py", "_try_wait"),
     }
 )  # fmt: skip
-"""File and function in which a thread that has nothing to do stands."""
+"""File and function in which a thread that has nothing to do stands; an event loop waits below `run`."""
 _profiling = threading.Lock()
 
 Stacks = Counter[tuple[str, ...]]
