@@ -36,7 +36,10 @@ def work(parts: ServerParts) -> None:
     tenants = Tenants(parts.open_at, data, OPEN_TENANTS)
     queue = parts.open_queue()
     worker = Worker(
-        queue, lambda tenant: tenants.use(tenant or DEFAULT_TENANT), lambda tenant: Uploads(tenant_folder(data, tenant))
+        queue,
+        lambda tenant: tenants.use(tenant or DEFAULT_TENANT),
+        lambda tenant: Uploads(tenant_folder(data, tenant or DEFAULT_TENANT)),
+        lease_seconds=parts.settings.jobs.lease_seconds,
     )
     signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=worker.stop).start())
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent tells when to stop

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from .. import openai_api
 from ..openapi import document
 from ..operations import Call, Operation, Reply, encode
 from . import accounts, asking, collections, documents, figures, health, jobs, search, status, uploads
@@ -18,12 +21,13 @@ OPERATIONS: tuple[Operation, ...] = (
     *uploads.OPERATIONS,
     *documents.OPERATIONS,
     *jobs.OPERATIONS,
+    *openai_api.OPERATIONS,
     *status.OPERATIONS,
     *accounts.OPERATIONS,
     *health.OPERATIONS,
     *figures.OPERATIONS,
     Operation(
-        "GET", "/v1/openapi.json", "openapi", "This description.", openapi, lane="loop", result=dict[str, object],
+        "GET", "/v1/openapi.json", "openapi", "This description.", openapi, lane="loop", result=dict[str, Any],
         group="server",
     ),
 )  # fmt: skip

@@ -180,7 +180,8 @@ def _cursor(uri: str) -> str:
 def _opened(cursor: str) -> str:
     """Raises InputError."""
     try:
-        return base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode("utf-8", "surrogatepass")
+        text = cursor + "=" * (-len(cursor) % 4)
+        return base64.b64decode(text, b"-_", validate=True).decode("utf-8", "surrogatepass")
     except (binascii.Error, ValueError):
         raise InputError("the cursor is not one of this list.", "Begin without one.") from None
 
