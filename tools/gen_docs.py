@@ -1,4 +1,4 @@
-"""Writes docs/cli.md, docs/settings.md, docs/json.md, docs/compare.md and, from the reports in benchmarks/results/, docs/measurements.md
+"""Writes docs/cli.md, docs/settings.md, docs/json.md, docs/compare.md, docs/api.md and, from the reports in benchmarks/results/, docs/measurements.md
 and the benchmark table of README.md.
 
     python tools/gen_docs.py            writes what changed
@@ -29,6 +29,8 @@ from ragstone.cli.app import SECTIONS as COMMAND_SECTIONS  # noqa: E402
 from ragstone.compare import decision, questions, scores  # noqa: E402
 from ragstone.compare.markdown import markdown  # noqa: E402
 from ragstone.errors import RagstoneError  # noqa: E402
+from ragstone.server import openapi  # noqa: E402
+from ragstone.server.routes.all import OPERATIONS  # noqa: E402
 from ragstone.settings import SECTIONS, TABLES, expected  # noqa: E402
 
 GENERATED = "<!-- Written by tools/gen_docs.py; edit the code instead. -->"
@@ -41,6 +43,8 @@ SUBCOMMANDS = {
     "spaces": ("list", "add", "judge", "switch", "rollback", "prefer", "drop"),
     "stress": ("crash", "power", "disk", "flip", "multi", "churn", "budget"),
     "compare": ("run", "report", "rate"),
+    "keys": ("list", "create", "revoke"),
+    "tenants": ("list", "create", "remove"),
 }
 WIDTH = "88"
 
@@ -340,11 +344,25 @@ def comparison() -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def api() -> str:
+    parts = [
+        "# HTTP API",
+        GENERATED,
+        "`ragstone serve` answers on http://127.0.0.1:8765. Send `Authorization: Bearer KEY`: on the machine itself the "
+        "token in `DATA/server.token`, else a key of `ragstone keys create`. Scopes include each other: admin, write, "
+        "read. Errors are problem documents (RFC 9457) with a `code` and a `hint`. Times are RFC 3339. Every request may "
+        "carry `X-Deadline-Ms` and `X-Request-Id`. `GET /v1/openapi.json` is the whole description for programs.",
+        openapi.markdown(OPERATIONS),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
 def main(arguments: list[str]) -> int:
     os.environ["COLUMNS"] = WIDTH  # help is wrapped to the terminal, which a document must not depend on
     wanted = {"docs/cli.md": cli(), "docs/settings.md": settings(), "docs/json.md": schema(), "README.md": readme()}
     wanted["docs/measurements.md"] = measurements()
     wanted["docs/compare.md"] = comparison()
+    wanted["docs/api.md"] = api()
     missing = [name for name in COMMANDS if f"### ragstone {name}\n" not in wanted["docs/cli.md"]]
     if missing:
         raise SystemExit(f"undocumented commands: {missing}")

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from .index.sync import CollectionIndex
     from .ingest.sandbox import Sandbox
     from .llm.local import LocalModels
-    from .protocols import LLM, Cache, Embedder, Reranker, Vectors
+    from .protocols import LLM, Cache, Embedder, Queue, Reranker, Vectors
     from .types import Space
 
 T = TypeVar("T")
@@ -51,6 +51,7 @@ QUERY_VECTORS = 2_000
 """Vectors of questions in memory: 3 MB of 384 numbers each."""
 OCR_MEMORY = 1536 << 20
 OCR_SECONDS = 120
+DAY = 86_400.0
 
 
 class Once(Generic[T]):
@@ -76,12 +77,14 @@ def open_knowledge_base(
     embedders: Sequence[Embedder] = (),
     remember: bool | None = None,
     environ: Mapping[str, str] | None = None,
+    registry: ModelRegistry | None = None,
 ) -> KnowledgeBase:
     """Opens the knowledge base of `settings.data.folder`; models and reader processes start when first needed.
     `embedder` takes the place of the one that the settings name; `embedders` are those of other spaces that the
     folder's collections use and that only a program can give. In `environ` stand the keys of embedding servers, under
     the names that were recorded. `read_only` writes nothing, and works where nothing
     can be written; with `remember` (default: where not `read_only`) it still keeps answers in cache.db where it can.
+    `registry` holds the embedding models that several knowledge bases of one process share (`model_registry`).
     Raises StoreError, SettingsError, NotFound where `read_only` finds no data."""
     store = SqliteStore(settings.data.folder, read_only=read_only, free_disk=settings.data.free_disk)
     try:
@@ -89,10 +92,34 @@ def open_knowledge_base(
         given = [*([embedder] if embedder is not None else []), *embedders]
         if embedders and embedder is None:
             raise SettingsError("embedders are given without a first one.", "Give `embedder` too.")
-        return KnowledgeBase(_parts(settings, store, read_only, given, remember, environ or {}))
+        shared = registry or model_registry(settings)
+        return KnowledgeBase(_parts(settings, store, read_only, given, remember, environ or {}, shared))
     except BaseException:
         store.close()
         raise
+
+
+def model_registry(settings: Settings) -> ModelRegistry:
+    """Embedding models as the settings have them; each is loaded once, when it is first needed."""
+    chosen = settings.embedding
+    device = Device(chosen.provider, chosen.gpu_memory_mb)
+    return ModelRegistry(threads=chosen.threads, device=device, precision=chosen.precision)
+
+
+def open_queue(settings: Settings) -> Queue:
+    """The jobs of `settings.data.folder` and of its tenants. Raises StoreError."""
+    from .jobs.queue import SqliteQueue
+
+    jobs = settings.jobs
+    return SqliteQueue(
+        settings.data.folder,
+        most_waiting=jobs.most_waiting,
+        attempts=jobs.attempts,
+        losses=jobs.losses,
+        backoff=(jobs.pause, max(jobs.pause, jobs.longest_pause)),
+        keep_seconds=jobs.keep_days * DAY,
+        keep_failed_seconds=jobs.keep_failed_days * DAY,
+    )
 
 
 def _parts(
@@ -102,10 +129,9 @@ def _parts(
     given: Sequence[Embedder],
     remember: bool,
     environ: Mapping[str, str],
+    registry: ModelRegistry,
 ) -> Parts:
     chosen = settings.embedding
-    device = Device(chosen.provider, chosen.gpu_memory_mb)
-    registry = ModelRegistry(threads=chosen.threads, device=device, precision=chosen.precision)
     closers: list[Callable[[], None]] = []
     models = _Models(settings, registry, closers, environ)
     local = Once(lambda: _local_models(settings, llm))

@@ -5,8 +5,10 @@
     │   ├── SettingsError                     2   400   unknown key, wrong type, contradiction
     │   ├── NotFound                          3   404   path, document or collection does not exist
     │   ├── QueryError                        2   400   empty or too long question, k out of range
+    │   ├── TooLarge                          2   413   a request larger than the server takes
     │   ├── PromptTooLong                     2   413   larger than the window of every model that could answer
-    │   └── PriceUnknown                      2   400   a hard budget cannot pay for what has no price
+    │   ├── PriceUnknown                      2   400   a hard budget cannot pay for what has no price
+    │   └── Conflict                          2   409   what is there now does not allow it
     ├── ReadError                             4   422   one source could not be read; the others go on
     │   ├── UnsupportedFormat                 4   415   no reader for this kind of file
     │   ├── DamagedFile                       4   422   the reader could not make sense of it
@@ -22,14 +24,22 @@
     │   ├── BackupDamaged                     5   500   a part of a backup is missing or not what was written
     │   ├── StoreReadOnly                     5   503   folder or disk cannot be written
     │   ├── DiskFull                          5   507   no space left; nothing acknowledged was lost
-    │   └── StoreBusy                         5   503   another process holds the write lock for too long (retryable)
+    │   ├── StoreBusy                         5   503   another process holds the write lock for too long (retryable)
+    │   ├── QueueFull                         5   503   as many jobs wait as may (retryable)
+    │   └── LeaseLost                         5   409   the job went to another worker; what this one did does not count
     ├── ModelError                            6   500
     │   ├── ModelMissing                      6   500   weights not installed; says what to install
     │   ├── ModelMismatch                     6   500   wrong hash, dimension or vector space
     │   ├── KeyRefused                        6   500   a provider does not accept the API key
     │   └── ModelUnavailable                  6   503   a model server does not answer (retryable)
     ├── DeadlineExceeded                      7   504   (retryable)
-    └── BudgetExceeded                        8   429   a call could cost more than is left; says when it renews
+    ├── BudgetExceeded                        8   429   a call could cost more than is left; says when it renews
+    └── AccessError                           9   403   a request to the server that is not allowed
+        ├── NotSignedIn                       9   401   no key, or one that is wrong, expired or revoked
+        ├── Forbidden                         9   403   the key's scopes do not reach so far; a foreign page asks
+        ├── WrongHost                         9   421   the request is meant for another name than the server's
+        ├── TooManyRequests                   9   429   faster than the key's limit, or over a quota (retryable)
+        └── Overloaded                        9   503   as much work as the server takes on is waiting (retryable)
 
 `exit_code` and `http_status` are read by the command line and the server; `retryable` by callers.
 Foreign exceptions are mapped to these at the edge where they arise.
@@ -79,12 +89,20 @@ class QueryError(InputError):
     pass
 
 
+class TooLarge(InputError):
+    http_status = 413
+
+
 class PromptTooLong(InputError):
     http_status = 413
 
 
 class PriceUnknown(InputError):
     pass
+
+
+class Conflict(InputError):
+    http_status = 409
 
 
 class ReadError(RagstoneError):
@@ -153,6 +171,15 @@ class StoreBusy(StoreError):
     retryable = True
 
 
+class QueueFull(StoreError):
+    http_status = 503
+    retryable = True
+
+
+class LeaseLost(StoreError):
+    http_status = 409
+
+
 class ModelError(RagstoneError):
     """`cost_nothing`: the provider was not reached or refused the call, so that it is not billed."""
 
@@ -198,3 +225,36 @@ class BudgetExceeded(RagstoneError):
     def __init__(self, message: str, hint: str = "", *, renews: float | None = None) -> None:
         super().__init__(message, hint)
         self.renews = renews
+
+
+class AccessError(RagstoneError):
+    exit_code = 9
+    http_status = 403
+
+
+class NotSignedIn(AccessError):
+    http_status = 401
+
+
+class Forbidden(AccessError):
+    pass
+
+
+class WrongHost(AccessError):
+    http_status = 421
+
+
+class TooManyRequests(AccessError):
+    """`retry_after`: seconds until a request is taken again."""
+
+    http_status = 429
+    retryable = True
+
+    def __init__(self, message: str, hint: str = "", *, retry_after: float | None = None) -> None:
+        super().__init__(message, hint)
+        self.retry_after = retry_after
+
+
+class Overloaded(AccessError):
+    http_status = 503
+    retryable = True

@@ -9,7 +9,7 @@ import stat
 import threading
 import time
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -20,6 +20,7 @@ import msgspec
 from .answer.answerer import Answerer
 from .answer.conversation import Conversation
 from .cache.answers import KeptAnswer, evidence_key, keep
+from .cache.file import digest
 from .cache.persistent import Persistent
 from .embedding.background import BackgroundEmbedding
 from .embedding.workers import EmbeddingWorker
@@ -32,7 +33,9 @@ from .ingest import pipeline, sources
 from .ingest.names import MEMBER, uri_of
 from .ingest.prepare import PrepareOptions, prepare_parsed, source_hash
 from .ingest.sandbox import Sandbox
-from .protocols import Cache, Embedder, Store
+from .observe import spans
+from .observe.instruments import ANSWER_STAGES, ANSWERS, SEARCH_STAGES, SEARCHES, UNANSWERED, looked_up, stages
+from .protocols import Cache, Embedder, Guard, Store
 from .search.retriever import Retriever
 from .spaces import Spaces
 from .storage.backup import IDENTITY, KEPT, BackupReport, backup
@@ -56,6 +59,7 @@ from .types import (
     Recipe,
     SearchResult,
     SpaceStatus,
+    Upload,
     VerifyReport,
 )
 
@@ -199,15 +203,37 @@ class KnowledgeBase:
         self._after_write(collection, removed=_removes(report))
         return report
 
+    def add_uploads(
+        self,
+        uploads: Iterable[Upload],
+        *,
+        collection: str = DEFAULT_COLLECTION,
+        metadata: Metadata | None = None,
+        progress: ProgressCallback | None = None,
+        guard: Guard | None = None,
+    ) -> IngestReport:
+        """Files under names of their own. As `add` otherwise; what `guard` raises ends it. Raises StoreError."""
+        self._parts.spaces.require(collection)
+        found = (
+            sources.Source(os.fspath(u.path), u.uri, os.fspath(u.path.parent), media_type=u.media_type) for u in uploads
+        )
+        report = pipeline.ingest(
+            self._store, self._reader(), found, collection, progress=progress, metadata=metadata,
+            salt=self._parts.salt, max_bytes=self._parts.source_options.file_bytes, guard=guard,
+        )  # fmt: skip
+        self._after_write(collection, removed=_removes(report))
+        return report
+
     def add_texts(
         self,
         texts: Iterable[tuple[str, str, str, Metadata]],
         *,
         collection: str = DEFAULT_COLLECTION,
         progress: ProgressCallback | None = None,
+        guard: Guard | None = None,
     ) -> IngestReport:
         """Documents that are text already: (uri, title, text, metadata). Durable and searchable on return. One that
-        cannot be stored (not valid Unicode) is reported and the rest goes on."""
+        cannot be stored (not valid Unicode) is reported and the rest goes on. What `guard` raises ends it."""
         self._store.create_collection(collection)
         options = self._parts.prepare
 
@@ -223,7 +249,7 @@ class KnowledgeBase:
             )
 
         report = pipeline.ingest_prepared(
-            self._store, (prepared(item) for item in texts), collection, progress=progress
+            self._store, (prepared(item) for item in texts), collection, progress=progress, guard=guard
         )
         self._after_write(collection, removed=_removes(report))
         return report
@@ -290,6 +316,15 @@ class KnowledgeBase:
         self._after_write(collection, removed=bool(removed))
         return removed
 
+    def remove_documents(
+        self, uris: Sequence[str], *, collection: str = DEFAULT_COLLECTION, guard: Guard | None = None
+    ) -> list[str]:
+        """Removes the documents of exactly these uris; returns those that were there. What `guard` raises ends it.
+        Raises NotFound where there is no such collection."""
+        removed = self._store.delete(collection, uris, guard=guard)
+        self._after_write(collection, removed=bool(removed))
+        return removed
+
     def drop_collection(self, name: str) -> None:
         """Removes a collection with all its documents. Raises NotFound."""
         self._store.drop_collection(name)
@@ -330,18 +365,25 @@ class KnowledgeBase:
         self, asked: _Asked, filter: Filter | None = None, deadline: float | None = None, *, cache: bool = True
     ) -> SearchResult:
         self._asked_at = time.monotonic()
+        started = time.perf_counter()
         if cache:
             state = self._state(asked.collections)
             # repr, because a filter for draft=True equals one for draft=1 but means something else
             key = (state, asked, repr(filter))
             held = self._parts.results.get(key)
+            looked_up("results", held)
             if held is not None:
+                SEARCHES.observe(time.perf_counter() - started, "yes")
                 return held
         names = self._chosen(asked.collections)
-        result = self._retriever.search(
-            [asked.query], names, k=asked.k, filter=filter, mode=asked.mode, diversity=asked.diversity,
-            one_per_document=asked.one_per_document, highlights=asked.highlights, deadline=deadline, space=asked.space,
-        )[0]  # fmt: skip
+        with _searching(asked.mode, asked.k) as made:
+            result = self._retriever.search(
+                [asked.query], names, k=asked.k, filter=filter, mode=asked.mode, diversity=asked.diversity,
+                one_per_document=asked.one_per_document, highlights=asked.highlights, deadline=deadline,
+                space=asked.space,
+            )[0]  # fmt: skip
+            made.append(result)
+        SEARCHES.observe(time.perf_counter() - started, "no")
         # kept only if nothing was written meanwhile, so that the key describes what the result was made of, and
         # only if nothing was left out for a deadline
         if cache and result.complete and state == self._standing(names):
@@ -364,6 +406,15 @@ class KnowledgeBase:
         self._states[collections] = (version, state)
         return state
 
+    def state_tag(self, collections: Sequence[str] | None = None, *, refresh: bool = False) -> str | None:
+        """Names the state that a search would be made in: equal tags mean equal results. Microseconds, and None where
+        indexes have to be brought up to date first, unless `refresh` does that. Raises NotFound."""
+        chosen = None if collections is None else tuple(collections)
+        if refresh:
+            return _tag(self._state(chosen))
+        held = self._states.get(chosen)
+        return None if held is None or held[0] != self._store.data_version() else _tag(held[1])
+
     def _standing(self, names: Sequence[str]) -> _State:
         indexes = [(name, self.index(name)) for name in names]
         return tuple((name, i.at(), tuple(dense.space.id for dense in i.dense())) for name, i in indexes)
@@ -380,9 +431,13 @@ class KnowledgeBase:
     ) -> list[SearchResult]:
         """Many questions at once: embedded together. Same results as `search` one by one."""
         self._asked_at = time.monotonic()
-        return self._retriever.search(
-            queries, self._chosen(collections), k=k, filter=filter, mode=mode, diversity=diversity
-        )
+        with _searching(mode, k) as made:
+            made += self._retriever.search(
+                queries, self._chosen(collections), k=k, filter=filter, mode=mode, diversity=diversity
+            )
+        for result in made:
+            SEARCHES.observe(result.timings["total"] / 1000.0, "no")
+        return made
 
     def ask(
         self,
@@ -419,6 +474,22 @@ class KnowledgeBase:
         """Stages and tokens as they come; the last event is `final`. An answer that was made before from exactly the
         passages that a search gives now comes again, as one token; its timings then name `cache`. Inside a
         conversation every answer is made anew, because it depends on what was said."""
+        span, began, started = spans.start("ask"), spans.now(), time.perf_counter()
+        events = self._answering(question, collections, filter, deadline, cache, conversation)
+        for event in spans.following(span, events):
+            if event.answer is not None:
+                _answered(span, began, time.perf_counter() - started, event.answer)
+            yield event
+
+    def _answering(
+        self,
+        question: str,
+        collections: Sequence[str] | None,
+        filter: Filter | None,
+        deadline: float | None,
+        cache: bool,
+        conversation: Conversation | None,
+    ) -> Iterator[AnswerEvent]:
         yield AnswerEvent("stage", "search")
         started = time.perf_counter()
         found = self.search(
@@ -433,6 +504,7 @@ class KnowledgeBase:
         key = self._answer_key(question, language, space, found.hits) if cache and conversation is None else None
         if key is not None:
             kept = self._parts.answers.get(key)
+            looked_up("answers", kept)
             if kept is not None:
                 timings = {"search": searched, "cache": _milliseconds(started) - searched}
                 notes = (*found.notes, *kept.answer.notes)
@@ -510,6 +582,13 @@ class KnowledgeBase:
             what = "no document is" if not matching else f"{len(matching)} documents are"
             raise NotFound(f"{what} called {uri!r} in {collection!r}.", "`ragstone list` shows what is there.")
         return self._store.document(collection, matching[0])
+
+    def document_by_id(self, id: int) -> Document:
+        """Raises NotFound."""
+        found = self._store.documents_by_id([id])
+        if not found:
+            raise NotFound("there is no such document.", "It was removed, or never was here; list the documents.")
+        return found[0]
 
     def text(self, uri: str, collection: str = DEFAULT_COLLECTION) -> str:
         """The document's text, to which every offset refers."""
@@ -839,6 +918,42 @@ class KnowledgeBase:
                 self._parts.persistent.settle()
             except StoreError as error:
                 log.warning("deleted passages wait to be removed from cache.db: %s", error)
+
+
+@contextmanager
+def _searching(mode: Mode, k: int) -> Iterator[list[SearchResult]]:
+    """Counts and tells the searches that the body adds to the list, stage by stage."""
+    span, began = spans.start("search", {"ragstone.mode": mode, "ragstone.k": k}), spans.now()
+    made: list[SearchResult] = []
+    error = ""
+    try:
+        with spans.inside(span):
+            yield made
+    except RagstoneError as failed:
+        error = failed.code
+        raise
+    finally:
+        for result in made:
+            stages(SEARCH_STAGES, result.timings)
+            spans.stages(span, result.timings, began=began)
+        span.set({"ragstone.searches": len(made), "ragstone.hits": sum(len(result.hits) for result in made)})
+        span.end(error)
+
+
+def _answered(span: spans.Span, began: int, seconds: float, answer: Answer) -> None:
+    """Counts an answer by how it was made."""
+    kind = "cached" if "cache" in answer.timings else "generated" if "first token" in answer.timings else "extractive"
+    if not answer.answered:
+        UNANSWERED.add(1.0)
+    ANSWERS.observe(seconds, kind)
+    stages(ANSWER_STAGES, answer.timings, without=("search",))
+    after = {stage: ms for stage, ms in answer.timings.items() if stage not in ("search", "first token")}
+    spans.stages(span, after, began=began + int(answer.timings.get("search", 0.0) * 1e6))
+    span.set({"ragstone.kind": kind, "ragstone.answered": answer.answered, "ragstone.citations": len(answer.citations)})
+
+
+def _tag(state: _State) -> str:
+    return digest([repr(state).encode()]).hex()
 
 
 def _removes(report: IngestReport) -> bool:

@@ -4,11 +4,12 @@ classes of models."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import SettingsError
-from .settings import ProviderSettings, Settings
+from .settings import ProviderSettings, Settings, at
 from .types import Caller, Purpose
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 def language_model(settings: Settings, local: LocalModels, closers: list[Callable[[], None]]) -> LLM | None:
     """The setting answer.model is "extractive", "auto", "gateway", or KIND:NAME."""
     from .llm import OLLAMA_URL, find_llm
+    from .llm.observed import Observed
 
     answer = settings.answer
     kind, _, name = answer.model.partition(":")
@@ -53,7 +55,7 @@ def language_model(settings: Settings, local: LocalModels, closers: list[Callabl
     if answer.model == "gateway":  # which pays for each attempt
         return found
     url = answer.base_url if kind == "openai" else None
-    return spending.budgeted(local.take(found), provider=kind, model=name, url=url)
+    return Observed(spending.budgeted(local.take(found), provider=kind, model=name, url=url), kind)
 
 
 def _file(path: Path, settings: Settings, local: LocalModels, *, threads: int, context: int) -> LLM | None:
@@ -157,6 +159,7 @@ def _apart(path: Path, threads: int, context: int) -> LLM | None:
 def _entry(name: str, p: ProviderSettings, settings: Settings, spending: Spending, models: LocalModels) -> Entry:
     from .budget.money import DOLLAR
     from .llm.chain import Conditions, Entry
+    from .llm.observed import Observed
 
     url = address(p)
     context = _window(p)
@@ -170,7 +173,8 @@ def _entry(name: str, p: ProviderSettings, settings: Settings, spending: Spendin
         return None if known is None else known.bound(prompt, written) / DOLLAR
 
     conditions = Conditions(context, p.languages, _local(p, url), p.max_cost, p.first_token)
-    return Entry(name, spending.budgeted(models.take(llm), provider=name, **terms), conditions, cost)
+    paid = Observed(spending.budgeted(models.take(llm), provider=name, **terms), name)
+    return Entry(name, paid, conditions, cost)
 
 
 def _provider(name: str, p: ProviderSettings, url: str, from_file: Callable[[Path], LLM | None]) -> LLM:
@@ -219,3 +223,25 @@ def _terms(p: ProviderSettings, url: str) -> dict[str, Any]:
     priced = p.input_price is not None and p.output_price is not None
     price = flat(p.input_price or 0.0, p.output_price or 0.0) if priced else FREE if _local(p, url) else None
     return {"model": p.model, "url": None if p.kind == "gguf" else url, "price": price}
+
+
+def budget_figures(settings: Settings, folder: Path) -> list[dict[str, Any]]:
+    """Each budget of the data in `folder`, in US dollars: budget, limit, spent, held, left, renews. Nothing where no
+    call was ever counted."""
+    from .budget.file import DATABASE
+    from .budget.money import in_dollars
+
+    if not (folder / DATABASE).exists():
+        return []
+    with closing(open_spending(at(folder, settings))) as spending:
+        return [
+            {
+                "budget": str(s.budget),
+                "limit": None if s.limit is None else in_dollars(s.limit),
+                "spent": in_dollars(s.spent + s.lost),
+                "held": in_dollars(s.held),
+                "left": None if s.left is None else in_dollars(s.left),
+                "renews": s.renews,
+            }
+            for s in spending.required().standings()
+        ]

@@ -346,11 +346,71 @@ class CompareSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """`ragstone serve`. Off loopback it does not start without an admin key (`ragstone keys create`)."""
+
+    host: str = _setting("127.0.0.1", "Address that it listens on.")
+    port: int = _setting(8765, "Port that it listens on; 0: any free one.", low=0, high=65_535)
+    workers: int = _setting(1, "Processes that answer on the one port.", low=1, high=256)
+    job_workers: int = _setting(
+        1, "Processes that do its jobs; 0: none, they are done by `ragstone jobs work`.", low=0, high=256
+    )
+    hosts: tuple[str, ...] = _setting(
+        (), "Names under which it is called, without port; more than localhost, its address and the machine's name."
+    )
+    https: bool = _setting(False, "A proxy in front of it speaks TLS: cookies are sent over https only.")
+    threads: int = _setting(0, "Searches at once in one process; 0: two for each CPU core.", low=0, high=1_024)
+    answers: int = _setting(32, "Answers written at once in one process.", low=1, high=1_024)
+    waiting: int = _setting(512, "Requests of one kind that may wait in one process; more are refused at once.", low=0)
+    deadline: float = _setting(30.0, "Seconds a request may take, where it does not tell itself.", low=0.1)
+    upload_bytes: int = _setting(50 * MIB, "Largest uploaded file.", low=1, size=True)
+    upload_files: int = _setting(100, "Most files of one upload.", low=1)
+    json_bytes: int = _setting(1 * MIB, "Largest body of any other request.", low=1_024, size=True)
+    requests_per_minute: int = _setting(6_000, "Of one key, in one process; 0: any number.", low=0)
+    failures_per_minute: int = _setting(60, "Wrong keys from one address, after which it has to wait; 0: any.", low=0)
+    open_tenants: int = _setting(32, "Tenants whose data stay open in one process.", low=1)
+    session_hours: float = _setting(12.0, "How long the page stays signed in.", low=0.01)
+    drain_seconds: float = _setting(30.0, "How long running requests may take to end when the server stops.", low=0)
+    audit_days: int = _setting(365, "How long entries of the audit log are kept.", low=1)
+
+
+@dataclass(frozen=True, slots=True)
+class JobsSettings:
+    """Work that is promised at once and done by workers: uploads, removals, upkeep."""
+
+    most_waiting: int = _setting(10_000, "Jobs that may wait; more are refused until there are fewer.", low=1)
+    attempts: int = _setting(5, "Times that a job is tried before it is given up.", low=1)
+    losses: int = _setting(10, "Times that its worker may die before a job is given up.", low=1)
+    pause: float = _setting(1.0, "Seconds between the first two attempts, doubled for each further one.", low=0.01)
+    longest_pause: float = _setting(300.0, "Most seconds between two attempts.", low=0.01)
+    lease_seconds: float = _setting(
+        30.0, "A worker that stands still for so long loses its job to another; one that dies loses it at once.", low=1
+    )
+    keep_days: float = _setting(7.0, "Days for which jobs that are done or cancelled are remembered.", low=0)
+    keep_failed_days: float = _setting(
+        30.0, "Days for which jobs that failed are kept with their files, to be run again.", low=0
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class LogSettings:
     """The log on stderr. Questions and document text are not logged."""
 
     level: Literal["debug", "info", "warning", "error"] = _setting("warning", "Least severe level that is written.")
     format: Literal["human", "json"] = _setting("human", "One pipe-delimited line, or one JSON object, for each event.")
+
+
+@dataclass(frozen=True, slots=True)
+class TracingSettings:
+    """Spans of what the server does, to an OpenTelemetry collector (extra `otel`). They hold names and figures, never
+    questions or text of documents."""
+
+    endpoint: str = _setting(
+        "", "Where a collector takes OTLP over HTTP, e.g. http://127.0.0.1:4318/v1/traces; empty: nothing is sent."
+    )
+    headers: tuple[str, ...] = _setting((), 'Headers of its requests, as "Name: value".', secret=True)
+    share: float = _setting(1.0, "Share of the traces that is sent; a caller's own decision goes first.", low=0, high=1)
+    service: str = _setting("ragstone", "Name under which the collector shows them.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -369,6 +429,9 @@ class Settings:
     providers: Mapping[str, ProviderSettings] = field(default_factory=dict)
     budget: BudgetSettings = BudgetSettings()
     compare: CompareSettings = CompareSettings()
+    server: ServerSettings = ServerSettings()
+    jobs: JobsSettings = JobsSettings()
+    tracing: TracingSettings = TracingSettings()
     log: LogSettings = LogSettings()
     origins: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
     file: Path | None = field(default=None, compare=False)
@@ -389,6 +452,9 @@ SECTIONS: Mapping[str, type] = {
     "gateway": GatewaySettings,
     "budget": BudgetSettings,
     "compare": CompareSettings,
+    "server": ServerSettings,
+    "jobs": JobsSettings,
+    "tracing": TracingSettings,
     "log": LogSettings,
 }
 

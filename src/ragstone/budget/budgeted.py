@@ -6,9 +6,11 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 from ..errors import DeadlineExceeded, InputError, ModelError, PriceUnknown, RagstoneError
+from ..observe.instruments import COST
 from ..protocols import LLM
 from ..types import Call, Caller, Delta, Message, Usage
 from .ledger import NOBODY, Attempt, Hold, Ledger
+from .money import in_dollars
 from .prices import FREE, Price
 from .tokens import estimate, prompt_bound, size_of
 
@@ -115,7 +117,8 @@ class _Seen:
         if self._hold is None:
             self._ledger.count(self._attempt, usage)
         else:
-            self._ledger.settle(self._hold, usage, certain=certain)
+            cost = self._ledger.settle(self._hold, usage, certain=certain)
+            COST.add(in_dollars(cost), self._attempt.provider)
 
     def failed(self, error: RagstoneError) -> None:
         """Gives everything back where the provider did no work."""

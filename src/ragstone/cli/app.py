@@ -47,6 +47,11 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "backup": ("backups", "Store what changed since the last backup; list and check backups."),
         "restore": ("backups", "Make the data what it was at a backup."),
     },
+    "Server": {
+        "serve": ("serve", "Serve the HTTP API on this machine, or to others."),
+        "keys": ("keys", "Make, list and revoke keys of the server."),
+        "tenants": ("keys", "Make, list and remove tenants of the server."),
+    },
     "Setup": {
         "config": ("configuration", "Show settings and where each comes from; write a file."),
         "models": ("configuration", "List embedding models; show and load language models."),
@@ -58,6 +63,7 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, str]]] = {
     "Measuring": {
         "eval": ("measuring", "Measure retrieval or answers on judged questions."),
         "bench": ("measuring", "Measure speed and memory; compare two reports."),
+        "profile": ("profiling", "Watch what a running server does; draw a flame graph."),
         "compare": ("comparing", "Compare language models and say which to use."),
         "stress": ("stressing", "Kill it, cut its power, fill its disk, and check that nothing is lost."),
     },

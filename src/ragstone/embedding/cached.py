@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from ..observe.instruments import looked_up
 from ..protocols import Cache, Embedder, Role, Vectors
 from ..types import Space
 
@@ -36,6 +37,8 @@ class CachedEmbedder:
             return self._load().embed(texts, role)
         keys = [_key(self.space.id, text) for text in texts]
         found = {key: self._cache.get(key) for key in dict.fromkeys(keys)}
+        for vector in found.values():
+            looked_up("vectors", vector)
         known = {key: vector for key, vector in found.items() if vector is not None}
         missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
         if missing:

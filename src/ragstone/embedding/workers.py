@@ -17,6 +17,7 @@ from pathlib import Path
 
 from ..errors import ModelError, StoreReadOnly
 from ..faults import reach
+from ..observe.instruments import EMBEDDED
 from ..protocols import Embedder, Pending, Store
 from ..types import Progress, ProgressCallback
 
@@ -231,6 +232,7 @@ class _Run:
         reach("embed.computed")
         chunks = self._store.put_embeddings(space, rows)
         reach("embed.stored")
+        EMBEDDED.add(chunks)
         return chunks, sum(len(p.text) for p in group), time.monotonic() - started
 
 

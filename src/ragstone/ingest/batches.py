@@ -11,7 +11,7 @@ from typing import Final
 
 from ..errors import InputError
 from ..faults import reach
-from ..protocols import Known, PutResult, Store
+from ..protocols import Guard, Known, PutResult, Store
 from ..types import FileReport, PreparedDocument
 
 BATCH_CHARACTERS: Final = 2_000_000
@@ -36,12 +36,18 @@ class Batches:
     one at a time, and for stored documents only after they are durable."""
 
     def __init__(
-        self, store: Store, collection: str, known: Mapping[str, Known], report: Callable[[FileReport], None]
+        self,
+        store: Store,
+        collection: str,
+        known: Mapping[str, Known],
+        report: Callable[[FileReport], None],
+        guard: Guard | None = None,
     ) -> None:
         self._store = store
         self._collection = collection
         self._known = known
         self._report = report
+        self._guard = guard
         self._changed = threading.Condition()
         self._items: deque[_Item] = deque()
         self._characters = 0
@@ -116,7 +122,7 @@ class Batches:
         stored = self._stored(documents)
         reach("batch.stored")
         stale = [uri for item in batch for uri in item.stale]
-        removed = self._store.delete(self._collection, stale) if stale else []
+        removed = self._store.delete(self._collection, stale, guard=self._guard) if stale else []
         for document, result in zip(documents, stored, strict=True):
             self._report(self._file(document, result))
         for uri in removed:
@@ -125,7 +131,7 @@ class Batches:
     def _stored(self, documents: list[PreparedDocument]) -> list[PutResult | InputError]:
         """A document that the store refuses (not valid Unicode) fails alone."""
         try:
-            return list(self._store.put(self._collection, documents)) if documents else []
+            return list(self._store.put(self._collection, documents, guard=self._guard)) if documents else []
         except InputError as error:
             if len(documents) == 1:
                 return [error]

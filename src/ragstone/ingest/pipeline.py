@@ -28,7 +28,8 @@ from typing import Final, Protocol
 import msgspec
 
 from ..errors import ReadError, StoreError
-from ..protocols import Known, Store
+from ..observe.instruments import DOCUMENTS
+from ..protocols import Guard, Known, Store
 from ..types import (
     Blob,
     FileReport,
@@ -80,11 +81,12 @@ def ingest(
     metadata: Metadata | None = None,
     salt: bytes = b"",
     max_bytes: int = DEFAULTS.file_bytes,
+    guard: Guard | None = None,
 ) -> IngestReport:
     """Adds or updates the sources' documents. `metadata` is given to each; `salt` stands for the options that
-    decide what is read from a file. Raises StoreError."""
+    decide what is read from a file; `guard` is asked in each transaction that writes. Raises StoreError."""
     given = dict(metadata or {})
-    return _ingest(store, sandbox, sources, collection, lambda _: given, progress, salt, max_bytes)
+    return _ingest(store, sandbox, sources, collection, lambda _: given, progress, salt, max_bytes, guard)
 
 
 def _ingest(
@@ -96,10 +98,11 @@ def _ingest(
     progress: ProgressCallback | None,
     salt: bytes,
     max_bytes: int,
+    guard: Guard | None = None,
 ) -> IngestReport:
     """`metadata_of` gives what is put on the documents of a root."""
     store.create_collection(collection)
-    run = _Run(store, collection, progress, _total(sources))
+    run = _Run(store, collection, progress, _total(sources), guard)
     members = _members(run.known)
     reading: dict[str, tuple[bytes, Metadata]] = {}
 
@@ -141,11 +144,16 @@ def _ingest(
 
 
 def ingest_prepared(
-    store: Store, items: Iterable[Ready], collection: str, *, progress: ProgressCallback | None = None
+    store: Store,
+    items: Iterable[Ready],
+    collection: str,
+    *,
+    progress: ProgressCallback | None = None,
+    guard: Guard | None = None,
 ) -> IngestReport:
     """Adds or updates documents that are text already. Raises StoreError."""
     store.create_collection(collection)
-    run = _Run(store, collection, progress, _total(items))
+    run = _Run(store, collection, progress, _total(items), guard)
     with run:
         for item in items:
             run.bytes_read += item.size
@@ -277,7 +285,14 @@ def joined(reports: Sequence[IngestReport]) -> IngestReport:
 class _Run:
     """Collects what happens; as a context, stores everything that was prepared before it ends."""
 
-    def __init__(self, store: Store, collection: str, progress: ProgressCallback | None, total: int | None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        collection: str,
+        progress: ProgressCallback | None,
+        total: int | None,
+        guard: Guard | None = None,
+    ) -> None:
         self._store = store
         self._collection = collection
         self._progress = progress
@@ -287,9 +302,10 @@ class _Run:
         self._lock = threading.Lock()  # the storing thread reports too
         self.known = store.known(collection)
         self.bytes_read = 0
-        self.batches = Batches(store, collection, self.known, self.report)
+        self.batches = Batches(store, collection, self.known, self.report, guard)
 
     def report(self, file: FileReport) -> None:
+        DOCUMENTS.add(1.0, file.state)
         with self._lock:
             self._files.append(file)
             if self._progress is not None:

@@ -56,7 +56,7 @@ DEFAULTS: Final = SourceOptions()
 class Source:
     """A file. `uri` names it in the store; `root` is the folder from which it is opened, without following links.
     With a `problem` it cannot be loaded: `skipped` tells refusal by rule from failure, `folder` that it stands for
-    everything below."""
+    everything below; `media_type` is what somebody said it is."""
 
     path: str
     uri: str
@@ -64,6 +64,7 @@ class Source:
     problem: ReadError | None = None
     skipped: bool = False
     folder: bool = False
+    media_type: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,7 +274,7 @@ def load(source: Source, max_bytes: int = DEFAULTS.file_bytes) -> Blob:
         data, modified = _read(source.root, parts, max_bytes)
     except OSError as error:
         raise _unreadable(error) from error
-    return Blob(source.uri, data, modified=modified)
+    return Blob(source.uri, data, source.media_type, modified)
 
 
 def _read(root: str, parts: tuple[str, ...], max_bytes: int) -> tuple[bytes, float]:

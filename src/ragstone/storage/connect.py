@@ -121,10 +121,10 @@ def os_error(error: OSError, folder: Path) -> RagstoneError:
     return translate(apsw.CantOpenError(), folder)
 
 
-def connect_writer(folder: Path) -> apsw.Connection:
+def connect_writer(folder: Path, database: str = DATABASE) -> apsw.Connection:
     """A connection that commits durably: write-ahead log, one fsync for each commit. Checkpoints are made
     explicitly, after callers were answered."""
-    connection = apsw.Connection(str(folder / DATABASE), flags=apsw.SQLITE_OPEN_READWRITE)
+    connection = apsw.Connection(str(folder / database), flags=apsw.SQLITE_OPEN_READWRITE)
     connection.set_busy_timeout(READ_BUSY_MS)
     connection.pragma("page_size", PAGE_SIZE)
     connection.pragma("synchronous", "FULL")
@@ -136,11 +136,11 @@ def connect_writer(folder: Path) -> apsw.Connection:
     return connection
 
 
-def connect_reader(folder: Path) -> apsw.Connection:
+def connect_reader(folder: Path, database: str = DATABASE) -> apsw.Connection:
     """A connection that cannot write. A folder that nobody can write to (a read-only disk, a folder of another
     user) has no place for the log's shared memory: when there is no log either, the file alone is the whole
     database and is read as such."""
-    path = folder / DATABASE
+    path = folder / database
     try:
         connection = _open_reader(f"file:{quote(str(path))}?mode=ro")
     except (apsw.CantOpenError, apsw.ReadOnlyError):
@@ -169,8 +169,9 @@ def _open_reader(uri: str) -> apsw.Connection:
 class ReaderPool:
     """Read connections, the one used last first (its cache is warm). A thread has one to itself while it reads."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, database: str = DATABASE) -> None:
         self._folder = folder
+        self._database = database
         self._idle: list[apsw.Connection] = []
         self._lock = threading.Lock()
         self._closed = False
@@ -184,7 +185,7 @@ class ReaderPool:
             except IndexError:
                 if self._closed:
                     raise closed(self._folder) from None
-                connection = connect_reader(self._folder)
+                connection = connect_reader(self._folder, self._database)
             try:
                 yield connection
             finally:

@@ -22,7 +22,7 @@ import numpy as np
 
 from ..errors import DiskFull, InputError, NotFound, StoreDamaged, StoreReadOnly
 from ..faults import reach
-from ..protocols import ChangeSpaces, Ids, Known, Owners, Pending, PutResult, Segment, Store, Vectors
+from ..protocols import ChangeSpaces, Guard, Ids, Known, Owners, Pending, PutResult, Segment, Store, Vectors
 from ..text.analysis import ANALYSIS_VERSION
 from ..types import Change, Chunk, Document, Filter, PreparedDocument, SpaceUse, Terms
 from . import rows, space_uses, writes
@@ -182,11 +182,13 @@ class SqliteStore(Store):
             return writes.collection_at(connection, collection)[1]
 
     # ------------------------------------------------------------------ documents
-    def put(self, collection: str, documents: Sequence[PreparedDocument]) -> list[PutResult]:
+    def put(
+        self, collection: str, documents: Sequence[PreparedDocument], *, guard: Guard | None = None
+    ) -> list[PutResult]:
         unchanged = self._unchanged(collection, documents)
         if unchanged is not None:
             return unchanged
-        return self._write(lambda connection: writes.put(connection, collection, documents))
+        return self._write(_guarded(guard, lambda connection: writes.put(connection, collection, documents)))
 
     def _unchanged(self, collection: str, documents: Sequence[PreparedDocument]) -> list[PutResult] | None:
         """The results where there is nothing to write at all: then no fsync is spent."""
@@ -200,8 +202,10 @@ class SqliteStore(Store):
                 results.append(PutResult(document.uri, "unchanged", stored[0], 0, 0))
         return results
 
-    def delete(self, collection: str, uris: Sequence[str]) -> list[str]:
-        return self._write(lambda connection: writes.delete(connection, collection, uris), frees=True)
+    def delete(self, collection: str, uris: Sequence[str], *, guard: Guard | None = None) -> list[str]:
+        return self._write(
+            _guarded(guard, lambda connection: writes.delete(connection, collection, uris)), frees=True
+        )
 
     def known(self, collection: str) -> dict[str, Known]:
         with self._readers.snapshot() as connection:
@@ -222,6 +226,17 @@ class SqliteStore(Store):
             owner = writes.collection_id(connection, collection)
             ids = selected_documents(connection, owner, filter or Filter())
         return self._documents(ids)
+
+    def documents_by_id(self, ids: Sequence[int]) -> list[Document]:
+        return list(self._documents(list(ids)))
+
+    def document_page(
+        self, collection: str, limit: int, *, after: str = "", language: str = "", contains: str = ""
+    ) -> list[Document]:
+        wanted = {"after": after, "language": language, "contains": contains.lower(), "limit": limit}
+        with self._readers.snapshot() as connection:
+            wanted["collection"] = writes.collection_id(connection, collection)
+            return [rows.document(row) for row in fetch(connection, SQL["document_page"], wanted)]
 
     def _documents(self, ids: list[int]) -> Iterator[Document]:
         for first in range(0, len(ids), DOCUMENTS_READ):
@@ -431,6 +446,17 @@ def _keep_log(connection: apsw.Connection, deadline: float) -> None:
             if time.monotonic() >= deadline:
                 raise
         time.sleep(POLL_SECONDS)
+
+
+def _guarded(guard: Guard | None, work: Work[T]) -> Work[T]:
+    if guard is None:
+        return work
+
+    def guarded(connection: apsw.Connection) -> T:
+        guard()
+        return work(connection)
+
+    return guarded
 
 
 def _run(connection: apsw.Connection, name: str, values: tuple[Any, ...]) -> None:

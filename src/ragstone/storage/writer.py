@@ -20,7 +20,7 @@ import apsw
 
 from ..errors import RagstoneError, StoreBusy
 from ..faults import reach
-from .connect import closed, connect_writer, let_go, mapped, os_error, translate
+from .connect import DATABASE, closed, connect_writer, let_go, mapped, os_error, translate
 
 T = TypeVar("T")
 Work = Callable[[apsw.Connection], T]
@@ -48,11 +48,22 @@ class _Request:
 
 
 class Writer:
-    """Runs requests in order on one thread. A request that returned is durable."""
+    """Runs requests in order on one thread. A request that returned is durable. `committed` is called after each
+    commit, before its callers are answered, and must not raise."""
 
-    def __init__(self, folder: Path, busy_timeout: float) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        busy_timeout: float,
+        *,
+        database: str = DATABASE,
+        gate: str = GATE,
+        committed: Callable[[], None] | None = None,
+    ) -> None:
         self._folder = folder
         self._busy_timeout = busy_timeout
+        self._names = (database, gate)
+        self._committed = committed
         self._queue: queue.SimpleQueue[_Request] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
@@ -141,6 +152,8 @@ class Writer:
             reach("writer.worked")
             connection.execute("COMMIT")
             reach("writer.committed")
+            if self._committed is not None:
+                self._committed()
         except BaseException as error:  # noqa: BLE001 - handed to the callers that wait for it
             return self._typed(error)
         finally:
@@ -157,10 +170,10 @@ class Writer:
 
     def _open(self) -> apsw.Connection:
         if self._connection is None:
-            self._connection = connect_writer(self._folder)
+            self._connection = connect_writer(self._folder, self._names[0])
             self._connection.set_busy_timeout(0)  # who waits for the write lock waits by the rule of _begin
             self._connection.set_wal_hook(self._note_log)
-            self._gate = open_gate(self._folder)
+            self._gate = open_gate(self._folder, self._names[1])
         return self._connection
 
     def _note_log(self, _connection: apsw.Connection, _name: str, pages: int) -> int:
@@ -226,10 +239,10 @@ class Writer:
             self._gate = None
 
 
-def open_gate(folder: Path) -> int:
+def open_gate(folder: Path, name: str = GATE) -> int:
     """A descriptor of the gate file. Raises StoreReadOnly."""
     try:
-        return os.open(folder / GATE, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        return os.open(folder / name, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise os_error(error, folder) from error
 

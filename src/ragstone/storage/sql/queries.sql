@@ -51,6 +51,15 @@ SELECT d.id, c.name, d.uri, d.title, d.media_type, d.language, d.metadata, d.con
        d.chunks, d.modified, d.added, d.pages
 FROM carray(?) wanted CROSS JOIN documents d ON d.id = wanted.value JOIN collections c ON c.id = d.collection_id
 
+-- name: document_page
+SELECT d.id, c.name, d.uri, d.title, d.media_type, d.language, d.metadata, d.content_hash, d.size, d.characters,
+       d.chunks, d.modified, d.added, d.pages
+FROM documents d JOIN collections c ON c.id = d.collection_id
+WHERE d.collection_id = :collection AND d.uri > :after
+  AND (:language = '' OR d.language = :language)
+  AND (:contains = '' OR instr(lower(d.uri), :contains) > 0 OR instr(lower(d.title), :contains) > 0)
+ORDER BY d.uri LIMIT :limit
+
 -- name: document_ids
 SELECT id FROM documents WHERE collection_id = ? ORDER BY uri
 

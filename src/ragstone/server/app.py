@@ -1,0 +1,90 @@
+"""The ASGI application."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from functools import partial
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from .. import assemble
+from ..errors import RagstoneError, SettingsError
+from ..settings import Settings, at
+from .changes import Changes
+from .operations import handle
+from .routes.all import OPERATIONS
+from .service import ServerParts, Service
+from .tracing import tracing
+from .watching import middleware
+
+FLUSH_SECONDS = 5.0
+
+log = logging.getLogger(__name__)
+
+
+def server_parts(settings: Settings, environ: dict[str, str]) -> ServerParts:
+    """Embedding models are shared by all tenants of the process."""
+    registry = assemble.model_registry(settings)
+    return ServerParts(
+        settings,
+        lambda folder: assemble.open_knowledge_base(at(folder, settings), environ=environ, registry=registry),
+        lambda: assemble.open_queue(settings),
+    )
+
+
+def create_app(parts: ServerParts) -> ASGIApp:
+    """Opens its data when the server starts and closes them when it has stopped."""
+    return _Application(parts)
+
+
+class _Application:
+    def __init__(self, parts: ServerParts) -> None:
+        self._parts = parts
+        self._service: Service | None = None
+        self._watched = middleware(self._handle)
+
+    async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        assert self._service is not None  # noqa: S101 - who calls looked
+        await handle(self._service, scope, receive, send)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            return await self._live(receive, send)
+        if scope["type"] != "http":
+            raise RuntimeError(f"nobody speaks {scope['type']} here")
+        if self._service is None:
+            raise RuntimeError("the application was not started")
+        return await self._watched(scope, receive, send)
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        await receive()
+        try:
+            self._service = service = await asyncio.to_thread(partial(Service, self._parts, OPERATIONS))
+        except RagstoneError as error:
+            return await send({"type": "lifespan.startup.failed", "message": str(error)})
+        service.changes = Changes(service.queue)
+        try:
+            with tracing(self._parts.settings.tracing):
+                async with service.metrics.running():
+                    flushing = asyncio.create_task(_flush(service))
+                    await send({"type": "lifespan.startup.complete"})
+                    await receive()
+                    flushing.cancel()
+                    with contextlib.suppress(asyncio.CancelledError):
+                        await flushing
+                await asyncio.to_thread(service.close)
+        except SettingsError as error:
+            return await send({"type": "lifespan.startup.failed", "message": str(error)})
+        return await send({"type": "lifespan.shutdown.complete"})
+
+
+async def _flush(service: Service) -> None:
+    """Writes now and then what need not be written at once."""
+    while True:
+        await asyncio.sleep(FLUSH_SECONDS)
+        try:
+            await asyncio.to_thread(service.accounts.flush)
+        except RagstoneError as error:
+            log.warning("the last use of keys was not written: %s", error)
