@@ -39,7 +39,8 @@ SUBCOMMANDS = {
     "eval": ("retrieval", "answers"),
     "bench": ("run", "compare"),
     "spaces": ("list", "add", "judge", "switch", "rollback", "prefer", "drop"),
-    "stress": ("crash", "power", "disk", "flip", "multi", "churn", "budget"),
+    "stress": ("crash", "power", "disk", "flip", "multi", "churn", "budget", "jobs"),
+    "jobs": ("list", "show", "cancel", "retry", "work"),
     "compare": ("run", "report", "rate"),
 }
 WIDTH = "88"

@@ -137,6 +137,17 @@ def stress_budget(session: Session, cycles: Cycles = 1_000, seed: Seed = 1, keep
     return _run(session, budget, cycles, seed, keep, None)
 
 
+@command(stress, "jobs")
+def stress_jobs(session: Session, cycles: Cycles = 10, seed: Seed = 1, keep: Keep = None) -> int:
+    """Kill those who take uploads and those who read them.
+
+    A cycle is 100 uploads. Each that was acknowledged must end up searchable, once, in the version that was sent last.
+    """
+    from ..stress.jobs import jobs
+
+    return _run(session, jobs, cycles, seed, keep, None)
+
+
 def _run(
     session: Session, test: Callable[[Run], Report], cycles: int, seed: int, keep: Path | None, only: int | None
 ) -> int:

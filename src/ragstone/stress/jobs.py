@@ -99,7 +99,7 @@ class _Round:
             for uri, version in left:
                 sender.stdin.write(json.dumps([uri, version, f"{self._name} {uri} {version}"]) + "\n")
             sender.stdin.close()
-        until = time.monotonic() + self._chance.uniform(0.3, 3.0)
+        until = time.monotonic() + self._chance.uniform(0.2, 1.5)
         while sender.poll() is None:
             time.sleep(self._chance.uniform(0.05, 0.3))
             self._trouble()
