@@ -39,7 +39,7 @@ SUBCOMMANDS = {
     "eval": ("retrieval", "answers"),
     "bench": ("run", "compare"),
     "spaces": ("list", "add", "judge", "switch", "rollback", "prefer", "drop"),
-    "stress": ("crash", "power", "disk", "flip", "multi", "churn", "budget", "jobs"),
+    "stress": ("crash", "power", "disk", "flip", "multi", "churn", "budget", "jobs", "load"),
     "jobs": ("list", "show", "cancel", "retry", "work"),
     "compare": ("run", "report", "rate"),
 }

@@ -862,3 +862,16 @@ class JobsRecord(TypedDict):
     schema_version: int
     jobs: list[JobDetail]
     counts: Annotated[dict[str, int], "jobs by state"]
+
+
+class LoadRecord(TypedDict):
+    """`stress load`. Exit code 1 where an answer was an error."""
+
+    schema_version: int
+    rate: Annotated[float, "requests due in a second"]
+    seconds: Annotated[float, "until the last answer"]
+    mix: Annotated[list[float], "weights of search, ask and upload"]
+    fresh: bool
+    statuses: Annotated[dict[str, int], "answers by status; `none`: no answer"]
+    figures: Annotated[dict[str, dict[str, float]], "by kind of request; latencies in milliseconds since it was due"]
+    by_second: Annotated[list[dict[str, float]], "the same of the requests that were due in each second"]
