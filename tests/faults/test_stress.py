@@ -23,6 +23,7 @@ from ragstone.stress.disk import Disk, _IndexFiles
 from ragstone.stress.flips import flips
 from ragstone.stress.full import faulty_disk
 from ragstone.stress.history import History, Journal, Key
+from ragstone.stress.jobs import jobs
 from ragstone.stress.multi import multi
 from ragstone.stress.power import power
 from ragstone.stress.report import Report, Run
@@ -43,6 +44,7 @@ SOURCES = Path(__file__).resolve().parents[2] / "src/ragstone"
         (multi, 1, "documents acknowledged", 1),
         (churn, 12, "documents acknowledged", 1),
         (budget, 60, "calls cut by a kill", 20),
+        (jobs, 2, "workers killed", 4),
     ],
     ids=lambda value: value.__name__ if callable(value) else str(value),
 )

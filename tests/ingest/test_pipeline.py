@@ -360,11 +360,11 @@ class FullAfter(SqliteStore):
 
     left = 1
 
-    def put(self, collection, documents):  # type: ignore[no-untyped-def]
+    def put(self, collection, documents, *, guard=None):  # type: ignore[no-untyped-def]
         if not self.left:
             self._writer.run(lambda connection: connection.pragma("max_page_count", 1))
         self.left -= 1
-        return super().put(collection, documents)
+        return super().put(collection, documents, guard=guard)
 
 
 def test_a_full_disk_stops_and_what_was_reported_stays(tmp_path: Path, docs: Path) -> None:

@@ -46,6 +46,7 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "purge": ("upkeep", "Take the bytes of what was removed off the disk."),
         "backup": ("backups", "Store what changed since the last backup; list and check backups."),
         "restore": ("backups", "Make the data what it was at a backup."),
+        "jobs": ("jobs", "Look at work in the background, and do it."),
     },
     "Server": {
         "serve": ("serve", "Serve the HTTP API on this machine, or to others."),

@@ -416,7 +416,7 @@ class StressRecord(TypedDict):
     """`stress`. Exit code 1 where a cycle failed."""
 
     schema_version: int
-    test: Annotated[str, "crash, power, disk, flip, multi, churn or budget"]
+    test: Annotated[str, "crash, power, disk, flip, multi, churn, budget or jobs"]
     seed: int
     cycles: Annotated[int, "that ran"]
     seconds: float
@@ -645,3 +645,63 @@ def model_record(status: ModelStatus) -> LanguageModelRecord:
         "hit_rate": status.hit_rate,
         "saved": status.saved,
     }
+
+
+class JobProgressRecord(TypedDict):
+    stage: str
+    done: int
+    total: Annotated[int | None, "null: nobody knows"]
+    note: str
+
+
+class JobFailureRecord(TypedDict):
+    code: Annotated[str, "class of the error (errors.py), `WorkerDied` or `Cancelled`"]
+    message: str
+    hint: str
+    at: float
+
+
+class JobDetail(TypedDict):
+    id: str
+    tenant: str
+    kind: Annotated[str, "ingest, texts, remove, rebuild, space or purge"]
+    state: Annotated[str, "queued, running, done, failed or cancelled"]
+    cancelling: Annotated[bool, "true: it runs, and its worker was told to end"]
+    priority: int
+    created: float
+    started: Annotated[float | None, "the last attempt"]
+    ended: float | None
+    not_before: Annotated[float, "when the next attempt is due; 0: at once"]
+    attempts: int
+    losses: Annotated[int, "times that its worker died"]
+    progress: JobProgressRecord
+    failures: list[JobFailureRecord]
+    result: Annotated[dict[str, object] | None, "what was done, by kind; `files` are as in `add`"]
+
+
+class JobRecord(TypedDict):
+    """`jobs show`, `jobs cancel` and `jobs retry`."""
+
+    schema_version: int
+    job: JobDetail
+
+
+class JobsRecord(TypedDict):
+    """`jobs list`; `jobs work` tells what it did."""
+
+    schema_version: int
+    jobs: list[JobDetail]
+    counts: Annotated[dict[str, int], "jobs by state"]
+
+
+class LoadRecord(TypedDict):
+    """`stress load`. Exit code 1 where an answer was an error."""
+
+    schema_version: int
+    rate: Annotated[float, "requests due in a second"]
+    seconds: Annotated[float, "until the last answer"]
+    mix: Annotated[list[float], "weights of search, ask and upload"]
+    fresh: bool
+    statuses: Annotated[dict[str, int], "answers by status; `none`: no answer"]
+    figures: Annotated[dict[str, dict[str, float]], "by kind of request; latencies in milliseconds since it was due"]
+    by_second: Annotated[list[dict[str, float]], "the same of the requests that were due in each second"]

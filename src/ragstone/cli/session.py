@@ -122,11 +122,11 @@ class Session:
         require_data(self.settings.data.folder)
         return self.open()
 
-    def open_at(self, folder: Path) -> KnowledgeBase:
+    def open_at(self, folder: Path, *, background: bool = False) -> KnowledgeBase:
         """A knowledge base in another folder, with the same settings."""
         from ..settings import at
 
-        return self._open(at(folder, self.settings))
+        return self._open(at(folder, self.settings), background=background)
 
     def _open(
         self,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import InputError
-from .records import SCHEMA_VERSION, StressRecord
+from .records import SCHEMA_VERSION, LoadRecord, StressRecord
 from .session import Session, before, command, commands
 from .terminal import Column, duration, flat
 
@@ -135,6 +135,62 @@ def stress_budget(session: Session, cycles: Cycles = 1_000, seed: Seed = 1, keep
     from ..stress.budget import budget
 
     return _run(session, budget, cycles, seed, keep, None)
+
+
+@command(stress, "jobs")
+def stress_jobs(session: Session, cycles: Cycles = 10, seed: Seed = 1, keep: Keep = None) -> int:
+    """Kill those who take uploads and those who read them.
+
+    A cycle is 100 uploads. Each that was acknowledged must end up searchable, once, in the version that was sent last.
+    """
+    from ..stress.jobs import jobs
+
+    return _run(session, jobs, cycles, seed, keep, None)
+
+
+@command(stress, "load")
+def stress_load(
+    session: Session,
+    url: Annotated[str, typer.Option("--url", metavar="URL", help="The server's address.")] = "http://127.0.0.1:8765",
+    key: Annotated[str, typer.Option("--key", metavar="KEY", help="An API key, or the server's token.")] = "",
+    rate: Annotated[float, typer.Option("--rate", metavar="R", min=0.1, help="Requests a second.")] = 50.0,
+    seconds: Annotated[float, typer.Option("--seconds", metavar="S", min=0.1, help="For so long.")] = 10.0,
+    search: Annotated[float, typer.Option("--search", min=0, metavar="W", help="Weight of searches.")] = 0.9,
+    ask: Annotated[float, typer.Option("--ask", min=0, metavar="W", help="Weight of questions.")] = 0.08,
+    upload: Annotated[float, typer.Option("--upload", min=0, metavar="W", help="Weight of uploads.")] = 0.02,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Each question is new: no cache answers it.")] = False,
+    report: Annotated[
+        Path | None, typer.Option("--report", metavar="FILE", help="Write a page with charts.", show_default=False)
+    ] = None,
+    seed: Seed = 1,
+) -> int:
+    """Send requests to a running server at a fixed rate.
+
+    Latency counts from the moment a request was due, also where the server could not take it yet. Exit code 1 where an
+    answer was an error; refusals (429, 503) are counted apart. Uploads stay in the server's data.
+    """
+    from ..stress.load import Load, load
+    from ..stress.load_report import as_json, page
+
+    if not search + ask + upload:
+        raise InputError("all weights are 0.", "Give one of --search, --ask and --upload a weight.")
+    measured = load(
+        Load(url, key, rate, seconds, (search, ask, upload), session.collection, fresh=fresh, seed=seed)
+    )
+    if report is not None:
+        report.write_text(page(measured), encoding="utf-8")
+    table = measured.table()
+    if session.terminal.as_json:
+        record: LoadRecord = {"schema_version": SCHEMA_VERSION, **as_json(measured)}  # type: ignore[typeddict-item]
+        session.terminal.json(record)
+    else:
+        names = [name for name in table.get("all", {}) if name != "sent late p99"]
+        session.terminal.table(
+            [Column("Kind"), *(Column(name, "right") for name in names)],
+            [(kind, *(f"{row[name]:,.1f}" for name in names)) for kind, row in table.items()],
+        )
+        session.terminal.note("Latencies in milliseconds. Answers by status: " + str(measured.statuses()))
+    return FAILED if table.get("all", {}).get("errors") else 0
 
 
 def _run(

@@ -61,6 +61,7 @@ def main(role: str, folder: Path) -> None:
             worker.run()
         return
     queue, uploads = open_queue(settings(folder)), Uploads(folder)
+    print("ready", flush=True)  # noqa: T201 - to the process that started this one
 
     def sent(line: str) -> None:
         uri, version, key = json.loads(line)

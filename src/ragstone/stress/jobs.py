@@ -63,6 +63,7 @@ class _Round:
         self._chance = chance
         self._report = report
         self._workers: list[subprocess.Popen[str]] = []
+        self._sending = threading.Event()
 
     def send(self, todo: list[Sent]) -> list[str]:
         """Versions of one document are sent one after the other, as one client would."""
@@ -91,6 +92,7 @@ class _Round:
         return []
 
     def _send(self, left: list[Sent]) -> None:
+        self._sending.clear()
         sender = self._started("sender")
         reader = threading.Thread(target=self._read, args=(sender,))
         reader.start()
@@ -99,10 +101,13 @@ class _Round:
             for uri, version in left:
                 sender.stdin.write(json.dumps([uri, version, f"{self._name} {uri} {version}"]) + "\n")
             sender.stdin.close()
-        until = time.monotonic() + self._chance.uniform(0.3, 3.0)
+        until = float("inf")
+        life = self._chance.uniform(0.05, 1.0)
         while sender.poll() is None:
             time.sleep(self._chance.uniform(0.05, 0.3))
             self._trouble()
+            if self._sending.is_set() and until == float("inf"):
+                until = time.monotonic() + life  # starting took as long as it took
             if time.monotonic() > until and sender.poll() is None:
                 sender.kill()
                 self._report.add("senders killed")
@@ -112,7 +117,9 @@ class _Round:
     def _read(self, sender: subprocess.Popen[str]) -> None:
         assert sender.stdout is not None  # noqa: S101 - it was asked for
         for line in sender.stdout:
-            if line.endswith("\n"):
+            if line == "ready\n":
+                self._sending.set()
+            elif line.endswith("\n"):
                 uri, version, id_ = json.loads(line)
                 self.acknowledged[uri, version] = id_
 
