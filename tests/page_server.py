@@ -63,11 +63,11 @@ class PageServer:
             raise HTTPException(403, "the request does not come from the page.")
 
     async def sign_in(self, request: Request) -> Response:
-        if (await request.json()).get("token") != TOKEN:
+        if request.headers.get("authorization") != f"Bearer {TOKEN}":
             raise HTTPException(401, "this token is not valid.")
         name, csrf = secrets.token_urlsafe(), secrets.token_urlsafe()
         self.sessions[name] = csrf
-        response = JSONResponse(self._session(csrf))
+        response = JSONResponse(self._session(csrf), 201)
         response.set_cookie("session", name, httponly=True, samesite="strict", path="/")
         return response
 
@@ -148,6 +148,9 @@ class PageServer:
     async def search(self, request: Request) -> Response:
         asked = await request.json()
         given = asked.get("filter") or {}
+        for name in ("modified_after", "modified_before"):
+            if name in given:
+                given[name] = datetime.fromisoformat(given[name]).timestamp()
         filter = Filter(**{k: tuple(v) if isinstance(v, list) else v for k, v in given.items()})
         result = await asyncio.to_thread(
             self.kb.search, asked["query"], collections=asked.get("collections"), k=asked.get("k", 10),
@@ -168,7 +171,8 @@ class PageServer:
                         self.asked.append((time.time(), dict(event.answer.timings)))
                         yield _event(number, "final", answer_record(event.answer))
                     else:
-                        yield ": alive\n\n" + _event(number, event.kind, {"text": event.text})
+                        name = "name" if event.kind == "stage" else "text"
+                        yield ": alive\n\n" + _event(number, event.kind, {name: event.text})
             except RagstoneError as error:
                 yield _event(number, "error", {"status": 503, "detail": error.message, "hint": error.hint})
 
@@ -187,7 +191,7 @@ class PageServer:
         path.write_bytes(await file.read())
         job: dict[str, Any] = {
             "id": secrets.token_hex(8), "kind": "ingest", "state": "queued", "progress": None, "result": None,
-            "error": None, "created": _time(time.time()), "name": file.filename,
+            "failures": [], "created": _time(time.time()), "attempts": 1,
         }  # fmt: skip
         self.jobs[job["id"]] = job
         threading.Thread(target=self._ingest, args=(job, path, request.path_params["name"]), daemon=True).start()
@@ -199,9 +203,9 @@ class PageServer:
             report = self.kb.add([path], collection=collection, remember=False)
             files = [{"state": f.state, "reason": f.reason} for f in report.files]
             job.update(result={"files": files}, state="failed" if files[0]["state"] == "failed" else "done")
-            job["error"] = files[0]["reason"] or None
+            job["failures"] = [{"code": "DamagedFile", "message": files[0]["reason"]}] if job["state"] == "failed" else []
         except RagstoneError as error:
-            job.update(error=error.message, state="failed")
+            job.update(failures=[{"code": error.code, "message": error.message, "hint": error.hint}], state="failed")
 
     def job_list(self, request: Request) -> Response:
         return JSONResponse({"items": [*reversed(self.jobs.values())], "next": None})
@@ -248,16 +252,15 @@ class PageServer:
         )  # fmt: skip
 
     def budget(self, request: Request) -> Response:
-        standing = {"scope": "all", "name": "", "period": "month", "of": "2026-11", "source": "set", "lost": 0}
         amounts = {"limit": 20.0, "spent": 6.31, "held": 0.05, "left": 13.64, "renews": time.time() + 86400}
-        return JSONResponse({"budgets": [{"budget": "month", **standing, **amounts}]})
+        return JSONResponse({"items": [{"budget": "month", **amounts}]})
 
     async def key_list(self, request: Request) -> Response:
         if request.method == "GET":
             return JSONResponse({"items": [{k: v for k, v in key.items() if k != "key"} for key in self.keys]})
         asked = await request.json()
         key = {
-            "id": secrets.token_hex(6), "created": _time(time.time()), "last_used": None, "revoked_at": None,
+            "id": secrets.token_hex(6), "created": _time(time.time()), "used": None, "revoked": None,
             "key": "rgs_" + secrets.token_urlsafe(32), "tenant": "default", "expires": None, **asked,
         }  # fmt: skip
         self.keys.append(key)
@@ -266,7 +269,7 @@ class PageServer:
     def revoke(self, request: Request) -> Response:
         for key in self.keys:
             if key["id"] == request.path_params["id"]:
-                key["revoked_at"] = _time(time.time())
+                key["revoked"] = _time(time.time())
         return Response(status_code=204)
 
     async def tenant_list(self, request: Request) -> Response:

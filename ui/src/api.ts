@@ -9,7 +9,7 @@ export interface Session {
 
 export interface Hit {
   rank: number;
-  document_id?: string | number;
+  document_id?: string;
   uri: string;
   title: string;
   collection: string;
@@ -33,7 +33,7 @@ export interface SearchResult {
 
 export interface Citation {
   number: number;
-  document_id?: string | number;
+  document_id?: string;
   collection?: string;
   uri: string;
   title: string;
@@ -68,24 +68,23 @@ export interface Answer {
 }
 
 export interface Document {
-  id: string | number;
+  id: string;
   uri: string;
   title: string;
   collection: string;
   media_type: string;
   language: string;
-  size?: number;
-  bytes?: number;
+  size: number;
   characters: number;
   chunks: number;
   pages?: number;
-  added: string | number;
-  modified: string | number;
+  added: string;
+  modified: string;
   metadata: Record<string, string | number | boolean>;
 }
 
 export interface Chunk {
-  id: string | number;
+  id: string;
   start: number;
   end: number;
   text: string;
@@ -108,13 +107,19 @@ export interface Job {
   id: string;
   kind: string;
   state: string;
-  progress?: { done?: number; total?: number; stage?: string; fraction?: number } | number | null;
+  progress?: { done: number; total: number | null; stage: string } | null;
   result?: Record<string, unknown> | null;
-  error?: string | { detail?: string; hint?: string; code?: string } | null;
+  failures?: Failure[];
   created?: string | number;
-  finished?: string | number | null;
   attempts?: number;
-  name?: string;
+  cancelling?: boolean;
+}
+
+/** Why an attempt failed. */
+export interface Failure {
+  code: string;
+  message: string;
+  hint?: string;
 }
 
 export interface Page<T> {
@@ -137,17 +142,16 @@ export interface Key {
   name: string;
   scopes: string[];
   tenant: string;
-  created?: string | number | null;
-  expires?: string | number | null;
-  last_used?: string | number | null;
-  revoked_at?: string | number | null;
+  created?: string | null;
+  expires?: string | null;
+  used?: string | null;
+  revoked?: string | null;
 }
 
 export interface Tenant {
   id: string;
   name: string;
   created?: string | number | null;
-  quotas?: Record<string, number | null>;
 }
 
 /** What the server refuses, as its problem document says it; `status` 0: it was not reached. */
@@ -220,7 +224,8 @@ export async function remove(path: string): Promise<void> {
 
 /** The token of the printed address becomes a cookie that scripts cannot read. */
 export async function signIn(token: string): Promise<Session> {
-  session = await post<Session>("/v1/session", { token });
+  const made = await send("POST", "/v1/session", { headers: { Authorization: `Bearer ${token}` } });
+  session = await json<Session>(made);
   return session;
 }
 

@@ -128,7 +128,7 @@ function App() {
         {session && (
           <>
             {/* an answer goes on being written while another view is looked at */}
-            <div hidden={route.view !== "ask"}>
+            <div class="fill" hidden={route.view !== "ask"}>
               <AskView session={session} />
             </div>
             {route.view === "search" && <SearchView query={route.query} />}

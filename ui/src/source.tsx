@@ -13,7 +13,7 @@ const AROUND = 3000;
 export interface Span {
   uri: string;
   title: string;
-  document_id?: string | number;
+  document_id?: string;
   collection?: string;
   page: number | null;
   section: string[];
@@ -26,7 +26,7 @@ const found = new Map<string, Promise<Document>>();
 
 /** The document of a span; by its address in the collection where the server did not name it. */
 export function documentOf(span: Span, collections: string[]): Promise<Document> {
-  if (span.document_id !== undefined) return get<Document>(`/v1/documents/${encodeURIComponent(span.document_id)}`);
+  if (span.document_id) return get<Document>(`/v1/documents/${encodeURIComponent(span.document_id)}`);
   const key = `${span.collection ?? ""}\n${span.uri}`;
   let promise = found.get(key);
   if (!promise) {
@@ -53,7 +53,7 @@ interface Part {
   text: string;
 }
 
-export async function textOf(id: string | number, start: number, end: number): Promise<Part> {
+export async function textOf(id: string, start: number, end: number): Promise<Part> {
   const from = Math.max(0, start);
   const part = await get<Part>(`/v1/documents/${encodeURIComponent(id)}/text?start=${from}&end=${end}`);
   return { start: part.start ?? from, end: part.end ?? from + length(part.text), text: part.text };
@@ -87,7 +87,7 @@ export function Source(props: { span: Span; collections: string[]; onClose?: () 
             {span.title || fileName(span.uri)}
           </strong>
           <div class="soft clip">
-            {[fileName(span.uri), span.page !== null && t("pageShort", { n: span.page }), ...span.section].filter(Boolean).join(" › ")}
+            {[fileName(span.uri), span.page !== null && t("pageShort", { n: span.page }), ...span.section.filter((s) => s !== span.title)].filter(Boolean).join(" › ")}
           </div>
         </div>
         {props.onClose && (
@@ -121,12 +121,12 @@ export function Source(props: { span: Span; collections: string[]; onClose?: () 
 }
 
 /** A window of the text around [start, end), which is marked and scrolled to; it grows at both ends. */
-export function MarkedText(props: { id: string | number; start: number; end: number; characters: number }) {
+export function MarkedText(props: { id: string; start: number; end: number; characters: number }) {
   const { id, start, end, characters } = props;
   const [part, setPart] = useState<Part>();
   const [error, setError] = useState<unknown>();
   const marked = useRef<HTMLElement>(null);
-  const shown = useRef<{ id: string | number; part: Part } | undefined>(undefined);
+  const shown = useRef<{ id: string; part: Part } | undefined>(undefined);
   const load = (from: number, to: number, keep: boolean) => {
     textOf(id, from, Math.min(to, characters)).then((p) => {
       setPart((old) => (keep && old ? joined(old, p) : p));
@@ -175,7 +175,7 @@ function joined(a: Part, b: Part): Part {
     : { start: a.start, end: b.end, text: a.text + b.text };
 }
 
-export function PageImage(props: { id: string | number; page: number; pages: number }) {
+export function PageImage(props: { id: string; page: number; pages: number }) {
   const [page, setPage] = useState(props.page);
   const [failed, setFailed] = useState(false);
   useEffect(() => setPage(props.page), [props.page, props.id]);

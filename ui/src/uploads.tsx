@@ -70,51 +70,36 @@ async function follow(item: Item, id: string): Promise<void> {
   }
 }
 
-const ENDED: Record<string, State> = {
-  done: "done",
-  finished: "done",
-  succeeded: "done",
-  failed: "failed",
-  dead: "failed",
-  cancelled: "cancelled",
-  canceled: "cancelled",
-};
+const ENDED: Record<string, State> = { done: "done", failed: "failed", cancelled: "cancelled" };
 
 function taken(item: Item, job: Job): boolean {
   const end = ENDED[job.state];
   if (!end) {
-    changed(item, { state: job.state === "running" || job.state === "leased" ? "running" : "waiting", share: shareOf(job) });
+    const { done, total } = job.progress ?? { done: 0, total: 0 };
+    changed(item, { state: job.state === "running" ? "running" : "waiting", share: total ? done / total : 0 });
     return false;
   }
   const file = fileOf(job);
   let state = end;
-  let message = "";
-  if (end === "failed") message = reasonOf(job);
-  else if (file && (file.state === "failed" || file.state === "skipped")) {
+  let message = end === "failed" ? reasonOf(job) : "";
+  if (end === "done" && (file?.state === "failed" || file?.state === "skipped")) {
     state = "failed";
     message = file.reason ?? "";
-  } else if (file?.state === "unchanged") state = "unchanged";
+  } else if (end === "done" && file?.state === "unchanged") state = "unchanged";
   changed(item, { state, share: 1, message });
   dispatchEvent(new Event("ragstone:documents"));
   return true;
 }
 
-function shareOf(job: Job): number {
-  const progress = job.progress;
-  if (typeof progress === "number") return progress;
-  if (!progress) return 0;
-  return progress.fraction ?? (progress.total ? (progress.done ?? 0) / progress.total : 0);
+function reasonOf(job: Job): string {
+  const last = job.failures?.at(-1);
+  return last ? [last.message, last.hint].filter(Boolean).join(" ") : "";
 }
 
+/** A job of the page has one file. */
 function fileOf(job: Job): { state: string; reason?: string } | undefined {
   const files = job.result?.files;
   return Array.isArray(files) ? files[0] : undefined;
-}
-
-function reasonOf(job: Job): string {
-  if (!job.error) return "";
-  if (typeof job.error === "string") return job.error;
-  return [job.error.detail, job.error.hint].filter(Boolean).join(" ");
 }
 
 function cancel(item: Item): void {

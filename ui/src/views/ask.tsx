@@ -59,8 +59,8 @@ export function AskView({ session }: { session: Session }) {
     try {
       for await (const { event, data } of ask(words, chosen, stop.signal)) {
         const said = data as Record<string, string>;
-        if (event === "stage") change(key, { stage: said.stage ?? said.name ?? said.text ?? "" });
-        else if (event === "token") change(key, (turn) => ({ text: turn.text + (said.text ?? said.token ?? "") }));
+        if (event === "stage") change(key, { stage: said.name ?? "" });
+        else if (event === "token") change(key, (turn) => ({ text: turn.text + (said.text ?? "") }));
         else if (event === "final") {
           ended = true;
           change(key, { answer: data as Answer });
@@ -238,7 +238,7 @@ function Answered({ turn, answer, shown, onOpen }: AnsweredProps) {
               }}>
                 <span class="cite static">{c.number}</span>
                 <span class="clip">{c.title || fileName(c.uri)}</span>
-                <span class="soft clip">{[c.page !== null ? t("pageShort", { n: c.page }) : "", ...c.section].filter(Boolean).join(" › ")}</span>
+                <span class="soft clip">{[c.page !== null ? t("pageShort", { n: c.page }) : "", ...c.section.filter((s) => s !== c.title)].filter(Boolean).join(" › ")}</span>
               </button>
             </li>
           ))}
@@ -268,7 +268,7 @@ function Feedback({ answer }: { answer: Answer }) {
     setSent(rating);
     setError(undefined);
     const about = answer.id ? { answer_id: answer.id } : { question: answer.question };
-    post("/v1/feedback", { ...about, rating }).catch((e) => {
+    post("/v1/feedback", { ...about, rating: rating === "up" ? 1 : -1 }).catch((e) => {
       setSent("");
       setError(e);
     });

@@ -1,7 +1,7 @@
 /** One document: its text, its passages, its pages as images. */
 
-import { useState } from "preact/hooks";
-import type { Chunk, Document, Page, Session } from "../api";
+import { useEffect, useState } from "preact/hooks";
+import { type Chunk, type Document, get, type Page, type Session } from "../api";
 import { bytes, date, number, t } from "../i18n";
 import { CopyButton, Failure, Loading, useGet } from "../parts";
 import { go, link } from "../route";
@@ -33,7 +33,7 @@ export function DocumentView({ id, query }: { session: Session; id: string; quer
       <dl class="facts">
         <Fact name={t("type")} value={document.media_type} />
         <Fact name={t("language")} value={document.language} />
-        <Fact name={t("size")} value={bytes(document.size ?? document.bytes ?? 0)} />
+        <Fact name={t("size")} value={bytes(document.size)} />
         <Fact name={t("chars")} value={number(document.characters)} />
         <Fact name={t("passages")} value={number(document.chunks)} />
         {document.pages ? <Fact name={t("pages")} value={number(document.pages)} /> : null}
@@ -67,14 +67,22 @@ function Fact({ name, value }: { name: string; value: string }) {
 }
 
 function Passages({ address, onOpen }: { address: string; onOpen: (chunk: Chunk) => void }) {
-  const { data, error, reload } = useGet<Page<Chunk>>(`${address}/chunks?limit=500`);
-  const [shown, setShown] = useState(50);
-  if (error) return <Failure error={error} retry={reload} />;
-  if (!data) return <Loading lines={6} />;
+  const [items, setItems] = useState<Chunk[]>();
+  const [next, setNext] = useState<string | null>(null);
+  const [error, setError] = useState<unknown>();
+  const load = (cursor: string | null) =>
+    get<Page<Chunk>>(`${address}/chunks?limit=50${cursor ? `&cursor=${encodeURIComponent(cursor)}` : ""}`).then((page) => {
+      setItems((old) => [...(cursor ? (old ?? []) : []), ...page.items]);
+      setNext(page.next ?? null);
+      setError(undefined);
+    }, setError);
+  useEffect(() => void load(null), [address]);
+  if (error) return <Failure error={error} retry={() => load(null)} />;
+  if (!items) return <Loading lines={6} />;
   return (
     <>
       <ol class="hits">
-        {data.items.slice(0, shown).map((chunk) => (
+        {items.map((chunk) => (
           <li key={chunk.id}>
             <div class="hit">
               <button type="button" class="hit-head" onClick={() => onOpen(chunk)}>
@@ -88,8 +96,8 @@ function Passages({ address, onOpen }: { address: string; onOpen: (chunk: Chunk)
           </li>
         ))}
       </ol>
-      {shown < data.items.length && (
-        <button type="button" onClick={() => setShown(shown + 100)}>
+      {next && (
+        <button type="button" onClick={() => load(next)}>
           {t("more")}
         </button>
       )}

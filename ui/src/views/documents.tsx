@@ -238,7 +238,7 @@ function List({ collection, session, onChange }: { collection: string | null; se
                   <div class="soft clip small-text">{fileName(document.uri)}</div>
                 </td>
                 <td class="wide-only">{document.language}</td>
-                <td class="num">{bytes(document.size ?? document.bytes ?? 0)}</td>
+                <td class="num">{bytes(document.size)}</td>
                 <td class="num wide-only">{number(document.chunks)}</td>
                 <td class="wide-only">{date(document.added)}</td>
                 <td class="num">

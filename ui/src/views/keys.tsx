@@ -75,17 +75,17 @@ function Keys({ session, tenants }: { session: Session; tenants: Tenant[] }) {
           </thead>
           <tbody>
             {data.items.map((key) => (
-              <tr key={key.id} class={key.revoked_at ? "gone" : ""}>
+              <tr key={key.id} class={key.revoked ? "gone" : ""}>
                 <td>
                   {key.name || key.id}
                   <div class="soft mono clip small-text">{key.id}</div>
                 </td>
                 <td>{key.scopes.map((s) => (s === "read" || s === "write" || s === "admin" ? t(s) : s)).join(", ")}</td>
                 <td class="wide-only">{key.tenant}</td>
-                <td class="wide-only">{date(key.last_used, true)}</td>
+                <td class="wide-only">{date(key.used, true)}</td>
                 <td class="wide-only">{key.expires ? date(key.expires) : t("never")}</td>
                 <td class="num">
-                  {key.revoked_at ? (
+                  {key.revoked ? (
                     <span class="badge failed">{t("revoked")}</span>
                   ) : (
                     <button type="button" class="small" onClick={() => setRevoking(key)}>

@@ -28,8 +28,8 @@ function bodyOf(form: Form): unknown {
   if (form.language) filter.language = [form.language];
   if (form.type) filter.media_type = [form.type];
   if (form.path) filter.path = [form.path];
-  if (form.after) filter.modified_after = new Date(form.after).getTime() / 1000;
-  if (form.before) filter.modified_before = new Date(form.before).getTime() / 1000;
+  if (form.after) filter.modified_after = new Date(form.after).toISOString();
+  if (form.before) filter.modified_before = new Date(form.before).toISOString();
   return {
     query: form.q,
     k: Number(form.k) || 10,

@@ -33,17 +33,16 @@ interface Status {
   memory_mb: number;
   collections: Collection[];
   caches: Record<string, Record<string, number>>;
-  alerts?: Alert[];
 }
 
 export function StatusView({ session }: { session: Session }) {
   const status = useGet<Status>("/v1/status", EVERY);
   const series = useGet<Series>("/v1/metrics/series", EVERY);
-  const budget = useGet<{ budgets: Standing[] }>("/v1/budget", EVERY);
+  const budget = useGet<{ items: Standing[] }>("/v1/budget", EVERY);
   const jobs = useGet<Page<Job>>("/v1/jobs", EVERY);
   if (status.error && !status.data) return <Failure error={status.error} retry={status.reload} />;
   if (!status.data) return <Loading lines={8} />;
-  const alerts = [...(status.data.alerts ?? []), ...(series.data?.alerts ?? [])];
+  const alerts = series.data?.alerts ?? [];
   const documents = status.data.collections.reduce((sum, c) => sum + c.documents, 0);
   const passages = status.data.collections.reduce((sum, c) => sum + c.chunks, 0);
   return (
@@ -54,7 +53,7 @@ export function StatusView({ session }: { session: Session }) {
       </div>
       {status.error ? <Failure error={status.error} retry={status.reload} /> : null}
       <dl class="tiles">
-        <Tile name={t("state")} value={status.data.state} good={status.data.state === "writable"} />
+        <Tile name={t("state")} value={t(status.data.state === "writable" ? "writable" : "readOnly")} good={status.data.state === "writable"} />
         <Tile name={t("documents")} value={number(documents)} />
         <Tile name={t("passages")} value={number(passages)} />
         <Tile name={t("disk")} value={bytes(status.data.bytes)} />
@@ -75,7 +74,7 @@ export function StatusView({ session }: { session: Session }) {
         )}
       </section>
       <Charts series={series.data} error={series.error} />
-      <Budget budgets={budget.data?.budgets} error={budget.error} />
+      <Budget budgets={budget.data?.items} error={budget.error} />
       <Jobs jobs={jobs.data?.items} error={jobs.error} session={session} reload={jobs.reload} />
       <section aria-label={t("caches")}>
         <h2>{t("caches")}</h2>
@@ -199,15 +198,14 @@ function Jobs(props: { jobs?: Job[]; error: unknown; session: Session; reload: (
               <tr key={job.id}>
                 <td>
                   {job.kind}
-                  {job.name && <div class="soft clip small-text">{job.name}</div>}
                 </td>
                 <td>
                   <span class={`badge ${job.state}`}>{job.state in JOB_STATES ? t(JOB_STATES[job.state as keyof typeof JOB_STATES]) : job.state}</span>
-                  {job.error && <div class="failed-text small-text">{typeof job.error === "string" ? job.error : job.error.detail}</div>}
+                  {job.state === "failed" && job.failures?.length ? <div class="failed-text small-text">{job.failures.at(-1)!.message}</div> : null}
                 </td>
                 <td class="wide-only">{date(job.created, true)}</td>
                 <td class="num">
-                  {props.session.scopes.includes("write") && (job.state === "failed" || job.state === "dead") && (
+                  {props.session.scopes.includes("write") && (job.state === "failed") && (
                     <button type="button" class="small" onClick={() => act(job, "retry")}>
                       {t("retry")}
                     </button>
@@ -227,4 +225,4 @@ function Jobs(props: { jobs?: Job[]; error: unknown; session: Session; reload: (
   );
 }
 
-const JOB_STATES = { queued: "queued", running: "running", done: "done", failed: "failed", dead: "failed", cancelled: "cancelled" } as const;
+const JOB_STATES = { queued: "queued", running: "running", done: "done", failed: "failed", cancelled: "cancelled" } as const;
