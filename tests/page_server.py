@@ -20,16 +20,17 @@ from typing import Any
 import psutil
 import pypdfium2
 import uvicorn
-from ragstone.cli.records import answer_record, collection_record, document_record, search_record
-from ragstone.errors import NotFound, RagstoneError
-from ragstone.knowledge_base import KnowledgeBase
-from ragstone.server.page import HEADERS, page_files
-from ragstone.types import Document, Filter
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
+
+from ragstone.cli.records import answer_record, collection_record, document_record, search_record
+from ragstone.errors import NotFound, RagstoneError
+from ragstone.knowledge_base import KnowledgeBase
+from ragstone.server.page import HEADERS, page_files
+from ragstone.types import Document, Filter
 
 TOKEN = "token-of-the-printed-address"
 
