@@ -176,8 +176,8 @@ def test_language_and_colours_are_kept(opened: Opened) -> None:
     page = opened(locale="de-AT", color_scheme="dark")
     assert page.evaluate("document.documentElement.lang") == "de"
     dark = page.evaluate("getComputedStyle(document.body).backgroundColor")
-    page.get_by_role("button", name="EN").click()
-    page.get_by_role("button", name="Theme").click()
+    page.get_by_role("button", name="EN", exact=True).click()
+    page.get_by_role("button", name="Theme:").click()
     page.reload()
     expect(page.get_by_role("link", name="Documents")).to_be_visible()
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") != dark

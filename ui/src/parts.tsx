@@ -182,3 +182,8 @@ export function onEnter(then: () => void): (event: KeyboardEvent) => void {
     }
   };
 }
+
+/** As `ref`: the field has the focus when it appears. (The attribute `autofocus` works on the first page only.) */
+export function focused(element: HTMLElement | null): void {
+  element?.focus({ preventScroll: true });
+}

@@ -3,7 +3,7 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { type Answer, ask, type Citation, type Collection, post, Problem, type Session } from "../api";
 import { named, number, t } from "../i18n";
-import { CopyButton, Empty, Failure, Icon, onEnter, useGet } from "../parts";
+import { CopyButton, Empty, Failure, focused, Icon, onEnter, useGet } from "../parts";
 import { link } from "../route";
 import { Source } from "../source";
 import { fileName, mark, plain, rendered } from "../text";
@@ -115,7 +115,7 @@ export function AskView({ session }: { session: Session }) {
           <textarea
             rows={2}
             maxLength={4000}
-            autofocus
+            ref={focused}
             value={question}
             placeholder={t("askPlaceholder")}
             aria-label={t("askTitle")}

@@ -3,7 +3,7 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { type Collection, type Document, get, type Page, post, remove, type Session } from "../api";
 import { bytes, date, number, t } from "../i18n";
-import { Confirm, Empty, Failure, Icon, Loading, useGet } from "../parts";
+import { Confirm, Empty, Failure, focused, Icon, Loading, useGet } from "../parts";
 import { go, link } from "../route";
 import { fileName } from "../text";
 import { start } from "../uploads";
@@ -106,7 +106,7 @@ function NewCollection({ onMade }: { onMade: (name: string) => void }) {
         }, setError);
       }}
     >
-      <input autofocus required value={name} onInput={(e) => setName(e.currentTarget.value)} placeholder={t("name")} aria-label={t("newCollection")} />
+      <input ref={focused} required value={name} onInput={(e) => setName(e.currentTarget.value)} placeholder={t("name")} aria-label={t("newCollection")} />
       <button type="submit" class="primary">
         {t("create")}
       </button>

@@ -3,7 +3,7 @@
 import { useState } from "preact/hooks";
 import { type Key, type Page, post, remove, type Session, type Tenant } from "../api";
 import { date, t } from "../i18n";
-import { Confirm, CopyButton, Empty, Failure, Field, Icon, Loading, useGet } from "../parts";
+import { Confirm, CopyButton, Empty, Failure, Field, focused, Icon, Loading, useGet } from "../parts";
 
 const SCOPES = ["read", "write", "admin"] as const;
 
@@ -127,7 +127,7 @@ function NewKey(props: { session: Session; tenants: Tenant[]; onMade: (key: stri
   return (
     <form class="card fields" onSubmit={submit}>
       <Field label={t("name")}>
-        <input autofocus required maxLength={100} value={name} onInput={(e) => setName(e.currentTarget.value)} />
+        <input ref={focused} required maxLength={100} value={name} onInput={(e) => setName(e.currentTarget.value)} />
       </Field>
       <Field label={t("days")}>
         <input type="number" min={1} max={3650} value={days} onInput={(e) => setDays(e.currentTarget.value)} />

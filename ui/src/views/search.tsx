@@ -3,7 +3,7 @@
 import { useEffect, useState } from "preact/hooks";
 import { type Collection, type Hit, post, type SearchResult } from "../api";
 import { number, t } from "../i18n";
-import { Empty, Failure, Field, Icon, Loading, useGet } from "../parts";
+import { Empty, Failure, Field, focused, Icon, Loading, useGet } from "../parts";
 import { go, link } from "../route";
 import { documentOf, Source } from "../source";
 import { codePoints, fileName } from "../text";
@@ -100,7 +100,7 @@ export function SearchView({ query }: { query: URLSearchParams }) {
             <input
               type="search"
               class="grow"
-              autofocus
+              ref={focused}
               maxLength={4000}
               value={form.q}
               onInput={set("q")}
