@@ -66,7 +66,7 @@ def test_a_page_of_a_pdf_is_shown_as_image(opened: Opened) -> None:
 
 
 def test_offsets_count_code_points(opened: Opened, server: PageServer) -> None:
-    text = "🛠🛠🛠 " * 50 + "The violet lever stops machine Zeta. " + "🛠" * 40
+    text = "🛠 Tools.\n\n" * 20 + "The violet lever stops machine Zeta.\n\n" + "🛠 More tools.\n\n" * 9
     server.kb.add_texts([("mem://emoji", "Levers", text, {})])
     page = opened()
     ask(page, "What stops machine Zeta?")
