@@ -138,7 +138,7 @@ def test_shell_gets_completions() -> None:
         text=True,
         check=True,
     )
-    assert set(done.stdout.split()) == {"search", "show", "spaces", "sync", "status", "stress"}
+    assert set(done.stdout.split()) == {"search", "serve", "show", "spaces", "sync", "status", "stress"}
 
 
 @pytest.mark.parametrize("kind", [errors.NotFound, errors.DiskFull, errors.StoreNewer, errors.ModelMismatch])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import threading
 import time
@@ -39,6 +40,18 @@ def test_health_ready_version(running: Running, local: httpx2.Client) -> None:
         problem(anybody.get("/v1/version"), 401, "NotSignedIn")
     assert local.get("/v1/version").json()["api"] == "v1"
     assert local.head("/v1/version").status_code == 200
+
+
+def test_the_page_is_served_with_its_policy(running: Running) -> None:
+    with running.client() as client:
+        page = client.get("/")
+        assert page.headers["content-type"].startswith("text/html")
+        assert page.headers["content-security-policy"].startswith("default-src 'none'; script-src 'self'")
+        assert page.headers["cache-control"] == "no-cache"
+        assert client.get("/", headers={"If-None-Match": page.headers["etag"]}).status_code == 304
+        [script] = re.findall(r'src="(/assets/[^"]+\.js)"', page.text)
+        assert "immutable" in client.get(script).headers["cache-control"]
+        problem(client.get("/assets/none.js"), 404, "NotFound")
 
 
 def test_search_ends_in_an_etag_that_changes_with_the_documents(filled: httpx2.Client) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from functools import partial
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -20,6 +21,7 @@ from .tracing import tracing
 from .watching import middleware
 
 FLUSH_SECONDS = 5.0
+TRIM_SECONDS = 3_600.0
 
 log = logging.getLogger(__name__)
 
@@ -81,10 +83,14 @@ class _Application:
 
 
 async def _flush(service: Service) -> None:
-    """Writes now and then what need not be written at once."""
+    """Writes now and then what need not be written at once, and forgets what is old."""
+    trimmed = float("-inf")
     while True:
         await asyncio.sleep(FLUSH_SECONDS)
         try:
             await asyncio.to_thread(service.accounts.flush)
+            if time.monotonic() - trimmed >= TRIM_SECONDS:
+                trimmed = time.monotonic()
+                await asyncio.to_thread(service.accounts.trim_audit, service.settings.server.audit_days)
         except RagstoneError as error:
             log.warning("the last use of keys was not written: %s", error)

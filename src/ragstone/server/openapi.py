@@ -20,6 +20,7 @@ SIGNED_IN: Final = (401, 429, 504)
 
 
 def document(operations: Sequence[Operation]) -> dict[str, Any]:
+    operations = [operation for operation in operations if operation.described]
     types: list[Any] = [Problem]
     for operation in operations:
         types += [kind for kind in (operation.query, operation.body, *_results(operation)) if kind is not None]

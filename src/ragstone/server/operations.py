@@ -132,6 +132,8 @@ class Operation:
     """Only for keys of the default tenant."""
     group: str = ""
     description: str = ""
+    described: bool = True
+    """Whether it stands in the OpenAPI document."""
 
 
 class Router:

@@ -7,7 +7,7 @@ from typing import Any
 from .. import openai_api
 from ..openapi import document
 from ..operations import Call, Operation, Reply, encode
-from . import accounts, asking, collections, documents, figures, health, jobs, search, status, uploads
+from . import accounts, asking, collections, documents, figures, health, jobs, page, search, status, uploads
 
 
 async def openapi(call: Call) -> Reply:
@@ -26,6 +26,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *accounts.OPERATIONS,
     *health.OPERATIONS,
     *figures.OPERATIONS,
+    *page.OPERATIONS,
     Operation(
         "GET", "/v1/openapi.json", "openapi", "This description.", openapi, lane="loop", result=dict[str, Any],
         group="server",
