@@ -162,6 +162,26 @@ def test_what_was_written_after_sealing_is_followed_on_opening(store: SqliteStor
     assert fresh.verify().clean
 
 
+def test_a_file_that_could_not_be_published_may_be_removed_by_others(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(store)
+    index = open_index(store)
+
+    def full(*_: object) -> None:
+        raise DiskFull("no space", "")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "publish", full)
+        with pytest.raises(DiskFull):
+            index.seal(rows=1)
+    assert sealing.remove_orphans(store, grace_seconds=0)
+    assert index.verify().problems == ()
+    assert index.seal(rows=1)
+    assert index.verify().problems == ()
+    assert [path.name for path in files(store)] == sorted(segment.name for segment in store.segments("c"))
+
+
 def test_closing_seals_what_is_worth_it(store: SqliteStore) -> None:
     fill(store, 2)
     open_index(store, close_rows=100).close()

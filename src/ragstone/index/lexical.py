@@ -481,7 +481,7 @@ class Bm25Index(LexicalIndex):
 
     def segment_infos(self) -> list[SegmentInfo]:
         return [
-            SegmentInfo(v.path.name, v.path, v.checksum, v.path.stat().st_size, len(v.postings.ids), v.live)
+            SegmentInfo(v.path.name, v.path, v.checksum, v.postings.file_bytes, len(v.postings.ids), v.live)
             for v in self._sealed
             if v.path
         ]

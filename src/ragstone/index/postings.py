@@ -48,6 +48,8 @@ class Postings:
     starts: NDArray[np.uint64]
     docs: NDArray[np.uint32]
     tfs: NDArray[np.uint8]
+    file_bytes: int = 0
+    """Of the file they are mapped from; 0: none."""
 
     def rows_of(self, ids: Ids) -> NDArray[np.intp]:
         """Rows of those of `ids` that are here."""
@@ -182,7 +184,8 @@ def open_postings(path: Path, checksum: bytes) -> Postings:
             raise StoreDamaged(f"{path.name}: the index file is cut short.", REBUILD)
         arrays.append(np.frombuffer(data, dtype=dtype, count=count, offset=offset))
         offset += -(-dtype.itemsize * count // 8) * 8
-    return Postings(*arrays)
+    ids, lengths, keys, starts, docs, tfs = arrays
+    return Postings(ids, lengths, keys, starts, docs, tfs, len(data))
 
 
 def _pieces(postings: Postings) -> Iterable[bytes]:

@@ -391,7 +391,10 @@ class CollectionIndex(CollectionView):
         with self._lock:
             self.refresh()
             published = self._store.segments(self._collection)
-            ours = {name for name, _ in self._published}
+            # also a file that was written and could not be published: to everybody else it is an orphan
+            indexes: list[Sealable] = [self._state.lexical, *self._state.vectors.values()]
+            used = {info.name for index in indexes for info in index.segment_infos()}
+            ours = {name for name, _ in self._published} | used
             vanished = [name for name in ours if not (self._store.folder / SEGMENTS / name).exists()]
             if self._identity(published, self._state) != self._published or (vanished and not self._remade):
                 self._state = self._open()

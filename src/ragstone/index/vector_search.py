@@ -89,6 +89,7 @@ class Block:
         self.ids = np.empty(BLOCK_ROWS, dtype=np.int64)
         self.floats = np.empty((BLOCK_ROWS, dimension), dtype=np.float32)
         self.norm = 0.0
+        self.file_bytes = 0
 
     def rows_of(self, ids: Ids, count: int) -> Rows:
         return np.flatnonzero(np.isin(self.ids[:count], ids))
@@ -111,6 +112,7 @@ class Sealed:
     def __init__(self, file: VectorFile, coded: bool, decoded_rows: int) -> None:
         self.ids = file.ids
         self.norm = file.norm
+        self.file_bytes = len(file.data)
         self._file = file
         self._decodes = len(file.ids) <= decoded_rows
         self._form: Form = file.form if coded else "rows"

@@ -282,7 +282,7 @@ class FlatVectorIndex(VectorIndex):
 
     def segment_infos(self) -> list[SegmentInfo]:
         return [
-            SegmentInfo(v.path.name, v.path, v.checksum, v.path.stat().st_size, v.count, v.live)
+            SegmentInfo(v.path.name, v.path, v.checksum, v.source.file_bytes, v.count, v.live)
             for v in self._sealed
             if v.path is not None
         ]
