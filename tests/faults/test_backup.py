@@ -151,8 +151,8 @@ def test_backups_under_writes_hold_all_that_was_acknowledged(tmp_path: Path, bac
     rounds = 0
     while any(writer.poll() is None for writer in writers) or rounds < 3:
         store = SqliteStore(data)
+        revision = store.revision("c")  # before what it is compared with: a write in between raises it
         acknowledged = set(store.known("c"))
-        revision = store.revision("c")
         store.close()
         backup(data, backups, keep=3)
         restored = tmp_path / f"restored{rounds}"

@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import apsw
 import pytest
@@ -88,8 +89,8 @@ def test_a_point_does_nothing_where_nobody_watches() -> None:
 def test_a_store_that_does_not_sync_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     connect = writer.connect_writer
 
-    def careless(folder: Path) -> apsw.Connection:
-        connection = connect(folder)
+    def careless(*where: Any) -> apsw.Connection:
+        connection = connect(*where)
         connection.pragma("synchronous", "NORMAL")
         return connection
 
