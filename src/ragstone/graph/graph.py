@@ -1,0 +1,311 @@
+"""The knowledge graph of a knowledge base, as everybody uses it: `kb.graph`."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import pairwise
+from typing import Final
+
+from ..errors import InputError, NotFound
+from ..graph_types import (
+    Community,
+    DeepenReport,
+    Edge,
+    Entity,
+    Evidence,
+    GraphDecision,
+    GraphPath,
+    GraphStatus,
+    MentionKind,
+    Subgraph,
+)
+from ..protocols import Embedder, Store
+from ..types import ProgressCallback
+from . import finding, passages, showing, verifying
+from .building import GraphBuilder
+from .codec import KINDS
+from .contents import key_of
+from .deepening import Deepening, Stop
+from .extract import RuleExtractor
+from .follow import CollectionGraph
+from .layers import MODEL, RULES
+from .mentions import norm
+from .paths import shortest
+from .resolve import Explanation
+from .themes import Themes
+from .view import GraphView
+from .viewing import Frame
+
+DEFAULT_COLLECTION: Final = "default"
+MOST_FAILURES: Final = 20
+"""That a status lists."""
+_PATH_EVIDENCE: Final = 3
+
+
+class KnowledgeGraph:
+    """Thread-safe. Entities are named by their ids, which are the same in every process and after every rebuild.
+    Every method raises NotFound for a collection that is not there, and StoreError."""
+
+    def __init__(
+        self, store: Store, builder: Callable[[], GraphBuilder] | None, embedder: Callable[[], Embedder] | None,
+        deepening: Callable[[], Deepening] | None = None,
+    ) -> None:
+        """`builder` and `deepening` are None where nothing can be written; `embedder` compares contexts of names."""
+        self._store = store
+        self._builder = builder
+        self._embedder = embedder
+        self._deepening = deepening
+        self._lock = threading.Lock()
+        self._held: dict[str, CollectionGraph] = {}
+        self._themes: dict[str, Themes] = {}
+
+    # ------------------------------------------------------------------ keeping it
+    def build(
+        self,
+        collection: str | None = None,
+        *,
+        progress: ProgressCallback | None = None,
+        stop: threading.Event | None = None,
+    ) -> list[GraphStatus]:
+        """Extracts everything that waits, in one collection or in all. Can be interrupted at any moment, or by `stop`:
+        what is done stays done."""
+        if self._builder is None:
+            raise InputError("the knowledge base was opened for reading only.", "Open it for writing to build a graph.")
+        for name in self._named(collection):
+            self._builder().run(name, progress=progress, stop=stop)
+        return self.status(collection)
+
+    def deepen(
+        self,
+        collection: str | None = None,
+        *,
+        progress: ProgressCallback | None = None,
+        stop: Stop | None = None,
+        limit: int | None = None,
+        again: bool = False,
+    ) -> list[DeepenReport]:
+        """Has the language model of graph.model read what it has not, at most `limit` passages of each collection:
+        see `Deepening.run`. Raises SettingsError where there is none, ModelError, BudgetExceeded, Conflict."""
+        if self._deepening is None:
+            raise InputError("the knowledge base was opened for reading only.", "Open it for writing.")
+        run = self._deepening().run
+        return [
+            run(name, progress=progress, stop=stop, limit=limit, again=again) for name in self._named(collection)
+        ]  # fmt: skip
+
+    def status(self, collection: str | None = None) -> list[GraphStatus]:
+        return [self._status(name) for name in self._named(collection)]
+
+    def verify(self, collection: str) -> tuple[int, list[str]]:
+        """How many extractions were read, and what is not as it should be: those that cannot be read, some that the
+        extractor makes otherwise now, and what this process holds otherwise than the store."""
+        count, broken = verifying.unreadable(self._store, collection)
+        problems = [f"{len(broken)} extractions cannot be read, the first of chunk {broken[0]}"] if broken else []
+        if broken:
+            return count, problems
+        if self._builder is not None:
+            wrong = verifying.differing(self._store, collection, self._builder().extractor)
+            if wrong:
+                problems.append(f"{len(wrong)} chunks say otherwise than was extracted, the first is {wrong[0]}")
+        with self._lock:
+            held = self._held.get(collection)
+        if held is not None:
+            fresh = CollectionGraph(self._store, collection, self._embedder)
+            problems += [f"{what} of the graph differ from the store's" for what in verifying.astray(held, fresh)]
+        return count, problems
+
+    def rebuild(self, collection: str) -> None:
+        """Forgets what this process holds and extractions that cannot be read; `build` or the background makes them
+        again. Decisions made by hand stay."""
+        _, broken = verifying.unreadable(self._store, collection)
+        if broken:
+            verifying.forget(self._store, broken)
+        self.forget(collection)
+
+    def forget(self, collection: str) -> None:
+        """Frees the memory of a collection's graph; whoever asks for it next reads it again."""
+        with self._lock:
+            self._held.pop(collection, None)
+            self._themes.pop(collection, None)
+
+    # ------------------------------------------------------------------ looking at it
+    def revision(self, collection: str = DEFAULT_COLLECTION) -> int:
+        """That a view made now has; microseconds."""
+        return self._store.revision(collection)
+
+    def view(self, collection: str = DEFAULT_COLLECTION) -> GraphView:
+        """As of every acknowledged write. Chunks that wait for extraction are left out."""
+        return self._frame(collection).view
+
+    def find(self, name: str, *, collection: str = DEFAULT_COLLECTION, limit: int = 20) -> list[Entity]:
+        """Entities that have the name in some form, then those one of whose forms begins with it, holds it, or is
+        written much like it; each time what most chunks mention first."""
+        view = self.view(collection)
+        return [view.entities[number] for number in finding.find(view, norm(name), limit)]
+
+    def entity(self, id: str, *, collection: str = DEFAULT_COLLECTION) -> Entity:
+        frame = self._frame(collection)
+        return frame.view.entities[_number(frame, id)]
+
+    def neighbours(
+        self,
+        ids: Sequence[str],
+        *,
+        collection: str = DEFAULT_COLLECTION,
+        limit: int = 50,
+        kinds: Sequence[MentionKind] | None = None,
+        labelled: bool = False,
+    ) -> Subgraph:
+        """The entities with the strongest edges to those of `ids`, at most `limit`, and all edges of that between the
+        former and the latter; with `labelled` only edges for which a word is known. Raises NotFound."""
+        frame, graph = self._frame_of(collection)
+        numbers = [_number(frame, id) for id in dict.fromkeys(ids)]
+        wanted = None if kinds is None else {KINDS[KINDS.index(kind)] for kind in kinds}
+        return showing.around(frame, graph.contents, numbers, limit, wanted, labelled=labelled)
+
+    def edge(self, head: str, tail: str, *, collection: str = DEFAULT_COLLECTION, limit: int = 20) -> Edge:
+        """With its evidence, of at most `limit` passages. Raises NotFound where no chunk shows it."""
+        frame, graph = self._frame_of(collection)
+        a, b = _number(frame, head), _number(frame, tail)
+        return self._edge(frame, graph, a, b, limit)
+
+    def mentions(self, id: str, *, collection: str = DEFAULT_COLLECTION, limit: int = 50) -> list[Evidence]:
+        """Sentences that mention it, of the chunks that do so most first. Raises NotFound."""
+        frame = self._frame(collection)
+        return passages.mentions(self._store, frame, _number(frame, id), limit)
+
+    def path(self, a: str, b: str, *, collection: str = DEFAULT_COLLECTION, longest: int = 6) -> GraphPath:
+        """The shortest sure way over at most `longest` edges, each with evidence. Raises NotFound."""
+        frame, graph = self._frame_of(collection)
+        way = shortest(frame.view, _number(frame, a), _number(frame, b), longest)
+        edges = [self._edge(frame, graph, x, y, _PATH_EVIDENCE) for x, y in pairwise(way)]
+        return GraphPath(tuple(frame.view.entities[number] for number in way), tuple(edges))
+
+    def communities(self, *, collection: str = DEFAULT_COLLECTION, limit: int = 50) -> list[Community]:
+        """The `limit` largest, each named after its most central entity."""
+        themes = self.themes(collection)
+        return [themes.community(number) for number in range(min(limit, len(themes.groups)))]
+
+    def themes(self, collection: str = DEFAULT_COLLECTION) -> Themes:
+        """The communities of the collection as it is, found once for each state of the graph."""
+        frame = self._frame(collection)
+        with self._lock:
+            held = self._themes.get(collection)
+        if held is None or held.frame is not frame:
+            held = Themes(self._store, frame)
+            with self._lock:
+                self._themes[collection] = held
+        return held
+
+    # ------------------------------------------------------------------ decisions by hand
+    def merge(self, a: str, b: str, *, collection: str = DEFAULT_COLLECTION, by: str = "") -> Entity:
+        """Makes two entities one, durably: it holds for texts that come later too. Raises NotFound."""
+        frame = self._frame(collection)
+        _number(frame, a)
+        _number(frame, b)
+        if a == b:
+            raise InputError(f"{a} cannot be merged with itself.", "Name two entities.")
+        self._store.graph.decide(collection, "merge", [(a, b)], by)
+        return self._holding(collection, a)
+
+    def split(
+        self, id: str, alias: str, *, collection: str = DEFAULT_COLLECTION, by: str = ""
+    ) -> tuple[Entity, Entity]:
+        """Makes one form of an entity, named as it is written, an entity of its own, durably; returns what is left and
+        it. Raises NotFound."""
+        frame = self._frame(collection)
+        number = _number(frame, id)
+        graph = self._graph(collection)
+        nodes = [graph.contents.nodes[node] for node in frame.nodes_of(number)]
+        folded = norm(alias)
+        out = next((node for node in nodes if node.norm == folded), None)
+        if out is None:
+            known = ", ".join(sorted(node.norm for node in nodes)[:10])
+            raise NotFound(f"{alias!r} is no form of {frame.view.entities[number].name!r}.", f"Its forms: {known}.")
+        if len(nodes) == 1:
+            raise InputError(f"{alias!r} is the only form of this entity.", "There is nothing to split it from.")
+        rest = sorted(node.key for node in nodes if node.key != out.key)
+        self._store.graph.decide(collection, "split", [(out.key, key) for key in rest], by)
+        return self._holding(collection, rest[0]), self._holding(collection, out.key)
+
+    def decisions(self, collection: str = DEFAULT_COLLECTION) -> list[GraphDecision]:
+        """Those that hold, the oldest first."""
+        graph = self._graph(collection)
+        return [
+            replace(decision, a_name=graph.name(decision.a), b_name=graph.name(decision.b))
+            for decision in graph.decisions()
+        ]
+
+    def withdraw(self, a: str, b: str, *, collection: str = DEFAULT_COLLECTION) -> None:
+        """Takes back what was decided about a pair, named as in `decisions`. Raises NotFound."""
+        self._store.graph.withdraw(collection, a, b)
+
+    def explain(self, a: str, b: str, *, collection: str = DEFAULT_COLLECTION) -> Explanation:
+        """Why two forms, given by key or as they are written, are one entity or are not. Raises NotFound."""
+        graph = self._graph(collection)
+        one, other = (given if graph.name(given) else key_of(norm(given)) for given in (a, b))
+        return graph.explain(one, other)
+
+    # ------------------------------------------------------------------ inside
+    def _named(self, collection: str | None) -> list[str]:
+        if collection is None:
+            return self._store.collections()
+        self._store.revision(collection)
+        return [collection]
+
+    def _graph(self, collection: str) -> CollectionGraph:
+        with self._lock:
+            held = self._held.get(collection)
+            if held is None:
+                held = self._held[collection] = CollectionGraph(self._store, collection, self._embedder)
+            return held
+
+    def _frame(self, collection: str) -> Frame:
+        return self._graph(collection).frame()
+
+    def _frame_of(self, collection: str) -> tuple[Frame, CollectionGraph]:
+        graph = self._graph(collection)
+        return graph.frame(), graph
+
+    def _holding(self, collection: str, key: str) -> Entity:
+        frame = self._frame(collection)
+        return frame.view.entities[frame.number_of_key(key)]
+
+    def _edge(self, frame: Frame, graph: CollectionGraph, a: int, b: int, limit: int) -> Edge:
+        edge = showing.edge(frame, graph.contents, a, b)
+        if edge is None:
+            names = [frame.view.entities[number].name for number in (a, b)]
+            raise NotFound(
+                f"no text shows {names[0]!r} and {names[1]!r} together.", "`ragstone graph path` looks for a way."
+            )
+        head, tail = (a, b) if frame.view.entities[a].id == edge.head else (b, a)
+        shown = passages.evidence(self._store, frame, head, tail, limit) if limit else ()
+        return replace(edge, evidence=shown)
+
+    def _status(self, name: str) -> GraphStatus:
+        frame = self._frame(name)
+        version = self._builder().version if self._builder is not None else RuleExtractor.version
+        return GraphStatus(
+            collection=name,
+            chunks=len(self._store.chunk_ids(name)),
+            waiting=self._store.graph.count_waiting(name, RULES, version),
+            entities=len(frame.view.entities),
+            edges=len(frame.view.heads),
+            mentions=int(frame.mentions.sum()),
+            merged=frame.merged,
+            decisions=len(self._store.graph.decisions(name)),
+            extractor=version,
+            revision=frame.view.revision,
+            failed=self._store.graph.count_failed(name, RULES),
+            deepened=self._store.graph.count_read(name, MODEL),
+            failures=tuple(self._store.graph.failures(name, RULES, MOST_FAILURES)),
+        )
+
+
+def _number(frame: Frame, id: str) -> int:
+    number = frame.find(id)
+    if number is None:
+        raise NotFound(f"there is no entity {id!r}.", "Find entities by name: `ragstone graph find NAME`.")
+    return number

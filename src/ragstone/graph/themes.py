@@ -1,0 +1,118 @@
+"""What a collection is about: its communities, each with the sentences that stand nearest to its centre."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from typing import Final
+
+import numpy as np
+
+from ..graph_types import Community, Evidence
+from ..protocols import Ids, Scores, Store
+from ..text.sentences import sentence_spans
+from .communities import Group, communities, groups
+from .passages import extracted
+from .viewing import Frame
+
+MOST: Final = 1_000
+"""Communities that a question is compared with, the largest."""
+SENTENCES: Final = 3
+READ: Final = 8
+"""Chunks of a community whose sentences are compared."""
+LONGEST: Final = 300
+"""Characters of a sentence that is cited; a longer one is no summary."""
+NAMED: Final = 3
+
+
+class Themes:
+    """Of one state of a graph. The communities are found at once, sentences of one when they are first asked for.
+    Safe from several threads."""
+
+    def __init__(self, store: Store, frame: Frame) -> None:
+        self.frame = frame
+        self._store = store
+        view = frame.view
+        labels = communities(view)
+        self.groups = groups(view, labels, most=MOST)
+        of_label = np.full(int(labels.max()) + 1 if len(labels) else 1, -1, dtype=np.int64)
+        for number, group in enumerate(self.groups):
+            of_label[labels[group.members[0]]] = number
+        self._of_entity = of_label[labels] if len(labels) else np.zeros(0, dtype=np.int64)
+        place = np.repeat(np.arange(len(view.chunks)), np.diff(view.starts))
+        whole = np.maximum(np.bincount(place, view.shares, len(view.chunks)), 1e-9)
+        member = self._of_entity[view.members] if len(view.members) else np.zeros(0, dtype=np.int64)
+        self._member, self._part = member, view.shares / whole[place]
+        known = member >= 0
+        sizes = np.bincount(member[known], self._part[known], len(self.groups))
+        self._sizes = sizes / max(1, len(view.chunks))
+        self._lock = threading.Lock()
+        self._sentences: dict[int, tuple[Evidence, ...]] = {}
+
+    def ranked(self, hits: tuple[Ids, Scores], linked: Mapping[int, float]) -> list[tuple[int, float]]:
+        """Numbers of communities with their shares of what was asked for, the largest first: of the `hits` (chunks
+        with their scores), of the entities that the question names, and of the whole collection."""
+        view = self.frame.view
+        total = self._sizes.copy()
+        at = np.searchsorted(view.chunks, hits[0])
+        scores = np.maximum(hits[1], 0.0) / max(float(np.maximum(hits[1], 0.0).sum()), 1e-9)
+        for place, id_, score in zip(at.tolist(), hits[0].tolist(), scores.tolist(), strict=True):
+            if place < len(view.chunks) and view.chunks[place] == id_:
+                row = slice(view.starts[place], view.starts[place + 1])
+                known = self._member[row] >= 0
+                np.add.at(total, self._member[row][known], score * self._part[row][known])
+        whole = sum(linked.values()) or 1.0
+        for entity, weight in linked.items():
+            if self._of_entity[entity] >= 0:
+                total[self._of_entity[entity]] += weight / whole
+        order = np.argsort(-total, kind="stable")
+        return [(int(number), float(total[number])) for number in order]
+
+    def name(self, number: int) -> str:
+        return ", ".join(self.frame.view.entities[e].name for e in self.groups[number].members[:NAMED])
+
+    def sentences(self, number: int) -> tuple[Evidence, ...]:
+        """The nearest to the centre first. The centre is the strength of each member within the community; a sentence
+        is the set of entities that it names; near is a large cosine. What an earlier sentence named counts half."""
+        with self._lock:
+            held = self._sentences.get(number)
+        if held is None:
+            held = self._summary(self.groups[number])
+            with self._lock:
+                self._sentences[number] = held
+        return held
+
+    def community(self, number: int) -> Community:
+        view, group = self.frame.view, self.groups[number]
+        entities = tuple(view.entities[e].id for e in group.members)
+        chunks = tuple(int(view.chunks[place]) for place in group.chunks)
+        sentences = self.sentences(number)
+        summary = " ".join(" ".join(one.text.split()) for one in sentences)
+        return Community(entities[0], self.name(number), entities, chunks, summary, sentences)
+
+    def _summary(self, group: Group) -> tuple[Evidence, ...]:
+        view = self.frame.view
+        centre = dict(zip(group.members, group.strengths, strict=True))
+        found: list[tuple[Evidence, frozenset[int]]] = []
+        for chunk, columns in extracted(self._store, [int(view.chunks[place]) for place in group.chunks[:READ]]):
+            numbers = np.array([self.frame.number_of_norm(norm) for norm, _, _ in columns.forms], dtype=np.int64)
+            entities = numbers[columns.form]
+            for start, end in sentence_spans(chunk.text):
+                inside = (columns.start >= start) & (columns.start + columns.length <= end) & (columns.length > 0)
+                named = frozenset(int(e) for e in entities[inside] if e >= 0)
+                if named & centre.keys() and end - start <= LONGEST:
+                    page = chunk.place(chunk.start + start)[0]
+                    text = chunk.text[start:end]
+                    found.append((Evidence(chunk.id, chunk.uri, page, start, end, text), named))
+        chosen: list[Evidence] = []
+        told: set[int] = set()
+        while found and len(chosen) < SENTENCES:
+            near = [
+                sum(centre.get(e, 0.0) * (0.5 if e in told else 1.0) for e in named) / len(named) ** 0.5
+                for _, named in found
+            ]
+            evidence, named = found.pop(int(np.argmax(near)))
+            if all(evidence.text != other.text for other in chosen):
+                chosen.append(evidence)
+                told |= named
+        return tuple(chosen)
