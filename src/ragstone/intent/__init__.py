@@ -1,0 +1,1 @@
+"""What a turn wants, and where a conversation goes."""

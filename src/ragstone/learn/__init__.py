@@ -1,0 +1,1 @@
+"""From a transcript that grows to what is worth remembering of it."""
