@@ -12,8 +12,8 @@ from ..protocols import LLM, Embedder
 from ..types import Answer, AnswerEvent, Call, Citation, Delta, Hit, Sentence, Usage
 from .citations import Aligner
 from .conversation import Conversation
-from .evidence import Evidence, gather, sentences
-from .extractive import SCALES, Thresholds, cite, enough, refusal, select
+from .evidence import Candidate, Evidence, gather, highlighted, sentences
+from .extractive import SCALES, Thresholds, bears, cite, enough, refusal, select
 from .generated import Transcript
 from .prompt import Earlier, build
 
@@ -48,8 +48,12 @@ class Answerer:
         language: str,
         deadline: float | None = None,
         conversation: Conversation | None = None,
+        survey: bool = False,
     ) -> Iterator[AnswerEvent]:
         """Stages and tokens as they come; the last event is `final`.
+
+        With `survey` the hits are of mode global: no passage alone bears on the question, so it is answered whatever
+        they say, and an extractive answer is made of their highlights.
 
         `language` is the question's (ISO 639-1, or "" for that of the hits), `deadline` is `time.monotonic()`
         seconds. A generating model answers `conversation` as its next question, and adds it there. A generated answer
@@ -58,29 +62,58 @@ class Answerer:
         """
         run = _Run(question, hits, language or _language_of(hits))
         yield AnswerEvent("stage", "evidence")
+        generating = self._llm is not None and not _late(deadline)
+        marked = highlighted(hits) if survey else ()
+        if marked and not generating:
+            yield AnswerEvent("stage", "extract")
+            yield from _whole(run.cited(marked))
+            return
+        if marked:
+            supported = True
+        elif not generating:
+            evidence = self._evidence(run, deadline)
+            supported = enough(evidence, self._scale, self._thresholds)
+        else:
+            supported = self._bears(run)
+        if not supported:
+            yield from _whole(self._refused(run))
+            return
+        if self._llm is not None and generating:
+            yield AnswerEvent("stage", "generate")
+            answer = yield from self._generate(self._llm, run, deadline, conversation)
+            if answer is not None:
+                yield AnswerEvent("final", answer=answer)
+                return
+            if marked:
+                yield from _whole(run.cited(marked))
+                return
+            evidence = self._evidence(run, deadline)
+        elif self._llm is not None:
+            run.cut("deadline: extractive answer, nothing was generated")
+        yield AnswerEvent("stage", "extract")
+        yield from _whole(self._extract(run, evidence))
+
+    def _bears(self, run: _Run) -> bool:
+        """Whether there is anything to answer from. A model's text waits for this, so it takes few vectors."""
+        with run.timed("evidence"):
+            evidence = gather(run.question, run.hits, None, language=run.language)
+            try:
+                return bears(run.question, evidence, self._embedder, self._scale, self._thresholds)
+            except ModelUnavailable as error:
+                run.cut(f"no answer: sentences were chosen by words only ({error.message})")
+                return enough(evidence, self._scale, self._thresholds)
+
+    def _evidence(self, run: _Run, deadline: float | None) -> Evidence:
         embedder = self._embedder
         if embedder is not None and _late(deadline):
             embedder = None
             run.cut("deadline: sentences were chosen by words only")
         with run.timed("evidence"):
             try:
-                evidence = gather(question, hits, embedder, language=run.language)
+                return gather(run.question, run.hits, embedder, language=run.language)
             except ModelUnavailable as error:
                 run.cut(f"no answer: sentences were chosen by words only ({error.message})")
-                evidence = gather(question, hits, None, language=run.language)
-        if not enough(evidence, self._scale, self._thresholds):
-            yield from _whole(self._refused(run))
-            return
-        if self._llm is not None and _late(deadline):
-            run.cut("deadline: extractive answer, nothing was generated")
-        elif self._llm is not None:
-            yield AnswerEvent("stage", "generate")
-            answer = yield from self._generate(self._llm, run, deadline, conversation)
-            if answer is not None:
-                yield AnswerEvent("final", answer=answer)
-                return
-        yield AnswerEvent("stage", "extract")
-        yield from _whole(self._extract(run, evidence))
+                return gather(run.question, run.hits, None, language=run.language)
 
     def _refused(self, run: _Run) -> Answer:
         return run.answer(refusal(run.language), answered=False)
@@ -90,8 +123,7 @@ class Answerer:
             chosen = select(evidence, self._max_sentences, self._thresholds)
         if not chosen:
             return self._refused(run)
-        text, parts, citations = cite(chosen)
-        return run.answer(text, answered=True, sentences=parts, citations=citations)
+        return run.cited(chosen)
 
     def _generate(
         self, llm: LLM, run: _Run, deadline: float | None, conversation: Conversation | None
@@ -112,6 +144,7 @@ class Answerer:
             aligner = Aligner(
                 sentences(prompt.hits, len(prompt.hits)), run.question, [run.language], self._embedder, self._scale
             )
+            aligner.prepare()
             transcript = Transcript(lambda sentence: aligner.align(sentence, run.language))
             usage, finish, name, raw = Usage(), "", "", ""
             name_of = "" if conversation is None else conversation.id
@@ -122,7 +155,7 @@ class Answerer:
                     run.timings["first token"] = (time.perf_counter() - started) * 1000.0
                 usage, finish = delta.usage or usage, delta.finish or finish
                 for piece in transcript.feed(delta.text, last=bool(delta.finish)):
-                    yield AnswerEvent("token", piece)
+                    yield AnswerEvent("token", piece, citations=tuple(transcript.citations))
                 name = delta.model or name
             name = name or llm.name
         except (ModelError, DeadlineExceeded, PromptTooLong) as error:
@@ -162,8 +195,13 @@ class _Run:
 
     def cut(self, note: str) -> None:
         """Something was left out that another time may give."""
-        self.notes.append(note)
+        if note not in self.notes:
+            self.notes.append(note)
         self.complete = False
+
+    def cited(self, chosen: Sequence[Candidate]) -> Answer:
+        text, parts, citations = cite(chosen)
+        return self.answer(text, answered=True, sentences=parts, citations=citations)
 
     @contextlib.contextmanager
     def timed(self, stage: str) -> Iterator[None]:
@@ -171,7 +209,8 @@ class _Run:
         try:
             yield
         finally:
-            self.timings[stage] = (time.perf_counter() - started) * 1000.0
+            spent = (time.perf_counter() - started) * 1000.0
+            self.timings[stage] = self.timings.get(stage, 0.0) + spent
 
     def answer(
         self,
@@ -199,7 +238,7 @@ class _Run:
 
 
 def _whole(answer: Answer) -> Iterator[AnswerEvent]:
-    yield AnswerEvent("token", answer.text)
+    yield AnswerEvent("token", answer.text, citations=answer.citations)
     yield AnswerEvent("final", answer=answer)
 
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
+from threading import Thread
 
 import numpy as np
 
@@ -53,7 +55,8 @@ class Count:
 
 
 class Aligner:
-    """Aligns sentences with the candidates of one answer; the candidates are embedded once, at the first sentence.
+    """Aligns sentences with the candidates of one answer; the candidates are embedded once, at the first sentence or
+    from `prepare` on.
 
     `scale` tells which cosines of the embedder's space mean nothing and everything; None leaves embeddings out.
     """
@@ -71,7 +74,14 @@ class Aligner:
         self._languages = tuple(languages)
         self._embedder = embedder
         self._scale = scale
-        self._vectors: Vectors | None = None
+        self._vectors: Future[Vectors] | None = None
+
+    def prepare(self) -> None:
+        """Embeds the candidates on another thread, while a model writes its first sentence."""
+        if self._vectors is None and self._embedder is not None and self._scale is not None:
+            made: Future[Vectors] = Future()
+            self._vectors = made
+            Thread(target=_embed, args=(self._embedder, self._candidates, made), name="ragstone-align").start()
 
     def align(self, sentence: str, language: str) -> Aligned:
         """The spans for one sentence, at most `MAX_CITED`."""
@@ -105,10 +115,11 @@ class Aligner:
         if self._embedder is None or self._scale is None:
             return [0.0] * len(self._candidates)
         if self._vectors is None:
-            self._vectors = self._embedder.embed([c.text[:EMBEDDED] for c in self._candidates], "passage")
+            self._vectors = Future()
+            _embed(self._embedder, self._candidates, self._vectors)
         low, high = self._scale.low, self._scale.high
         vector = self._embedder.embed([sentence], "query")[0]
-        return [float(x) for x in np.clip((self._vectors @ vector - low) / (high - low), 0.0, 1.0)]
+        return [float(x) for x in np.clip((self._vectors.result() @ vector - low) / (high - low), 0.0, 1.0)]
 
     def _absent(self, numbers: Sequence[str], cited: Sequence[int]) -> list[str]:
         there = set().union(*(digits(self._candidates[i].text) for i in cited))
@@ -130,6 +141,13 @@ class Aligner:
         texts = {self._candidates[i].chunk.id: self._candidates[i].chunk for i in cited}.values()
         known = self._question + " " + " ".join(fold(f"{c.context} {c.text}") for c in texts)
         return [n for n in names if _bare(n) not in known]
+
+
+def _embed(embedder: Embedder, candidates: Sequence[Candidate], made: Future[Vectors]) -> None:
+    try:
+        made.set_result(embedder.embed([c.text[:EMBEDDED] for c in candidates], "passage"))
+    except BaseException as error:  # noqa: BLE001 - raised where the vectors are wanted
+        made.set_exception(error)
 
 
 def literals(sentence: str, language: str) -> tuple[list[str], list[str]]:

@@ -98,6 +98,15 @@ class Weights:
     shape: float = 0.3
 
 
+def highlighted(hits: Sequence[Hit]) -> tuple[Candidate, ...]:
+    """The first highlight of each hit."""
+    return tuple(
+        Candidate(hit.chunk, rank, 0, *hit.highlights[0], frozenset(), score=hit.score)
+        for rank, hit in enumerate(hits)
+        if hit.highlights
+    )
+
+
 def sentences(hits: Sequence[Hit], limit: int = HIT_LIMIT) -> list[Candidate]:
     """Every sentence of the first `limit` hits, in the order of the hits; a chunk that comes twice counts once. Its
     headings are none: they name what is said below them."""

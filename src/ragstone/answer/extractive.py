@@ -5,10 +5,14 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
+import numpy as np
+
+from ..protocols import Embedder
 from ..types import Citation, Sentence
-from .evidence import Candidate, Evidence
+from .evidence import DENSE_LIMIT, EMBEDDED, Candidate, Evidence
 
 REFUSALS = {
     "de": "In den Dokumenten steht dazu nichts.",
@@ -16,6 +20,8 @@ REFUSALS = {
 }
 
 
+# Candidates that are embedded together until one is near enough.
+_STEPS = (0, 1, 4, DENSE_LIMIT)
 _MARKS = re.compile(r"^(?:[|>*#•·-]+\s+)+|(?:\s*\|)+$")
 _EMPHASIS = re.compile(r"\*\*(.+?)\*\*")
 
@@ -72,6 +78,25 @@ def enough(evidence: Evidence, scale: Scale | None, thresholds: Thresholds) -> b
     if scale is None or math.isnan(evidence.cosine):
         return evidence.crossing or evidence.coverage >= thresholds.words
     return confidence(evidence, scale) >= thresholds.evidence
+
+
+def bears(
+    question: str, evidence: Evidence, embedder: Embedder | None, scale: Scale | None, thresholds: Thresholds
+) -> bool:
+    """What `enough` says of the same evidence with its similarities. Of vectors, whose making takes most of the time,
+    no more are made than tell: none where the words suffice, that of one sentence where it is near."""
+    if embedder is None or scale is None or not evidence.candidates:
+        return enough(evidence, scale, thresholds)
+    if enough(replace(evidence, cosine=-1.0), scale, thresholds):
+        return True
+    vector = embedder.embed([question], "query")[0]
+    for first, end in pairwise(_STEPS):
+        texts = [c.text[:EMBEDDED] for c in evidence.candidates[first:end]]
+        if texts and enough(
+            replace(evidence, cosine=float(np.max(embedder.embed(texts, "passage") @ vector))), scale, thresholds
+        ):
+            return True
+    return False
 
 
 def select(evidence: Evidence, limit: int, thresholds: Thresholds) -> list[Candidate]:

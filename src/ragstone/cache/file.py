@@ -209,7 +209,7 @@ class CacheFile:
             return [row[0] for row in connection.execute(held)], end
         # Asked after reading: what is missing now may have been missing in what was read.
         if seq < self._store.first_seq() - 1:
-            there = {int(id_) for name in self._store.collections() for id_ in self._store.chunk_ids(name)}
+            there = {int(id_) for name in self._store.every_collection() for id_ in self._store.chunk_ids(name)}
             return [row[0] for row in connection.execute(held) if row[0] not in there], end
         return gone, last
 

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Final, Generic, Literal, TypeVar
 
 import numpy as np
 
@@ -150,11 +150,12 @@ def measured(value: object) -> int:
     waiting: list[Any] = [value]
     while waiting:
         item = waiting.pop()
-        if item is None or isinstance(item, type) or id(item) in seen:
+        kind = type(item)
+        if item is None or id(item) in seen or isinstance(item, type):
             continue
         seen.add(id(item))
         total += sys.getsizeof(item)
-        if isinstance(item, str | bytes | int | float):
+        if kind in _PLAIN:
             continue
         if isinstance(item, np.ndarray):
             total += item.nbytes if item.base is not None else 0
@@ -163,6 +164,21 @@ def measured(value: object) -> int:
             waiting.extend(item.values())
         elif isinstance(item, tuple | list | set | frozenset):
             waiting.extend(item)
-        elif is_dataclass(item):
-            waiting.extend(getattr(item, f.name) for f in fields(item))
+        else:
+            waiting.extend([getattr(item, name) for name in _names(kind)])
     return total
+
+
+_PLAIN: Final = frozenset((str, bytes, int, float, bool))
+"""What holds nothing else."""
+
+
+def _names(kind: type) -> tuple[str, ...]:
+    """Of the fields of a dataclass; none of anything else."""
+    names = _FIELDS.get(kind)
+    if names is None:
+        names = _FIELDS[kind] = tuple(field.name for field in fields(kind)) if is_dataclass(kind) else ()
+    return names
+
+
+_FIELDS: Final[dict[type, tuple[str, ...]]] = {}

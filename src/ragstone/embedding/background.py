@@ -60,7 +60,7 @@ class BackgroundEmbedding:
                 if not told and version == self._seen:
                     continue
                 self._seen = version
-                names = self._store.collections()
+                names = self._store.every_collection()
             except RagstoneError as error:
                 _postponed(error)
                 continue

@@ -13,15 +13,18 @@ from ..types import Space
 
 
 class CachedEmbedder:
-    """Remembers the vectors of questions. Passages go through: the store keeps their vectors by content. `load` gives
-    the embedder when a vector is not known: a question that was asked before needs no model."""
+    """Remembers the vectors of one role: of questions, or of examples that a classifier is made of ("passage"). What
+    else it embeds goes through: the store keeps vectors of documents by content. `load` gives the embedder when a
+    vector is not known: a question that was asked before needs no model."""
 
     def __init__(
-        self, load: Callable[[], Embedder], space: Space, cache: Cache[bytes, Vectors]
+        self, load: Callable[[], Embedder], space: Space, cache: Cache[bytes, Vectors], role: Role = "query"
     ) -> None:
         self._load = load
         self._space = space
         self._cache = cache
+        self._role = role
+        self._mark = space.id if role == "query" else f"{space.id}\0{role}"
 
     @property
     def wrapped(self) -> Embedder:
@@ -33,9 +36,9 @@ class CachedEmbedder:
         return self._space
 
     def embed(self, texts: Sequence[str], role: Role) -> Vectors:
-        if role != "query" or not texts:
+        if role != self._role or not texts:
             return self._load().embed(texts, role)
-        keys = [_key(self.space.id, text) for text in texts]
+        keys = [_key(self._mark, text) for text in texts]
         found = {key: self._cache.get(key) for key in dict.fromkeys(keys)}
         for vector in found.values():
             looked_up("vectors", vector)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from os import cpu_count
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from ..errors import ModelMismatch
 from ..protocols import Role, Vectors
 from ..types import Space
+from .precedence import PRECEDENCE
 from .session import CPU, Device, is_out_of_memory, open_session, out_of_memory
 
 Pooling = Literal["mean", "cls", "none"]
@@ -25,7 +25,6 @@ Pooling = Literal["mean", "cls", "none"]
 # and a vector depends on its text alone, also where activations are quantised by run. Others want large batches.
 DEVICE_BATCH_TOKENS = 16_384
 PADDING = 1.1  # a batch with padding may have this many times the tokens of its texts
-LONGEST_WAIT = 5.0  # seconds that questions, one after the other, may hold up a run with a passage
 
 
 class Tokenizer(Protocol):
@@ -61,7 +60,7 @@ class _Window:
 
 class OnnxEmbedder:
     """Safe from several threads. A call with role "query" goes before: calls with role "passage" hold their next
-    run until it is done, so a question never waits behind an ingest."""
+    run until it is done, so a question never waits behind an ingest (precedence.py)."""
 
     def __init__(self, model: OnnxModel, tokenizer: Tokenizer, *, threads: int = 0, device: Device = CPU) -> None:
         """`threads` is how many runs of a large call go on at once on a CPU (0: one for each core); each run has one
@@ -75,8 +74,6 @@ class OnnxEmbedder:
         self._output, dimension = _output(self._session, model)
         self._model = replace(model, space=replace(model.space, dimension=dimension))
         self._slots = threading.BoundedSemaphore(self._threads)  # runs with passages, over all calls
-        self._questions = 0
-        self._turn = threading.Condition()
 
     @property
     def space(self) -> Space:
@@ -87,7 +84,7 @@ class OnnxEmbedder:
         averaged by their number of tokens."""
         if role == "passage":
             return self._embed(texts, self._model.passage_prefix, yielding=True)
-        with self._question():
+        with PRECEDENCE.question():
             return self._embed(texts, self._model.query_prefix, yielding=False)
 
     @property
@@ -114,13 +111,16 @@ class OnnxEmbedder:
         limit = 0 if self._device.is_cpu else DEVICE_BATCH_TOKENS
         groups = list(batches([len(w.ids) for w in windows], limit, padded="attention_mask" in self._inputs))
 
+        background = PRECEDENCE.background
+
         def run(group: list[int]) -> tuple[list[int], Vectors]:
             rows = [windows[i].ids for i in group]
             if not yielding:
                 return group, self._run(rows)
+            if background:
+                PRECEDENCE.wait(background=True)  # without a slot: passages that answer a question may need it
             with self._slots:
-                with self._turn:
-                    self._turn.wait_for(lambda: self._questions == 0, timeout=LONGEST_WAIT)
+                PRECEDENCE.wait(background=False)
                 return group, self._run(rows)
 
         if len(groups) > 1 and self._threads > 1:
@@ -169,17 +169,6 @@ class OnnxEmbedder:
             half = len(rows) // 2
             return np.concatenate([self._run(rows[:half]), self._run(rows[half:])])
         return pooled(output, known["attention_mask"], self._model.pooling)
-
-    @contextmanager
-    def _question(self) -> Iterator[None]:
-        with self._turn:
-            self._questions += 1
-        try:
-            yield
-        finally:
-            with self._turn:
-                self._questions -= 1
-                self._turn.notify_all()
 
 
 def batches(lengths: Sequence[int], limit: int, *, padded: bool) -> Iterator[list[int]]:

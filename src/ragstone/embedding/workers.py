@@ -2,32 +2,27 @@
 
 from __future__ import annotations
 
-import fcntl
 import itertools
 import logging
-import os
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
-from ..errors import ModelError, StoreReadOnly
+from ..errors import ModelError
 from ..faults import reach
 from ..observe.instruments import EMBEDDED
 from ..protocols import Embedder, Pending, Store
 from ..types import Progress, ProgressCallback
+from .precedence import PRECEDENCE
+from .turn import turn
 
 SLAB = 512  # chunks asked from the store at once; newer ones that arrive meanwhile wait for no longer than one slab
 GROUP_SECONDS = 0.7  # of work between two writes: what a crash repeats, and what stopping waits for
 FIRST_GROUP = 8_192  # characters, before the rate is known
 BYTES_PER_CHARACTER = 16 * 1024  # of activations, were a call one batch of a large model: 48 kB for a token
 IN_FLIGHT = 2  # groups; while one is written the other keeps the cores busy
-NICENESS = 10  # of the threads that embed, so that a question's thread always goes first
-LOCK_FILE = "embedder.lock"
 POLL_SECONDS = 0.2
 
 log = logging.getLogger(__name__)
@@ -51,7 +46,8 @@ class EmbeddingWorker:
     """One for each store; `run` may be called from any thread, and calls take turns.
 
     The embedder runs the texts of one call in parallel by itself and lets questions go before (see
-    `OnnxEmbedder`). Over all processes only one works on a data folder at a time.
+    `OnnxEmbedder`). Over all processes only one works on a data folder at a time
+    (embedding/turn.py).
     """
 
     def __init__(
@@ -93,9 +89,11 @@ class EmbeddingWorker:
         stop = stop or threading.Event()
         with self._turn:
             while not stop.is_set():
-                with _alone(self.store.folder) as alone:
-                    if alone:
-                        return _Run(self, collection, only, progress, stop).go(foreground)
+                with turn(self.store.folder) as lost:
+                    if lost is not None:
+                        made = _Run(self, collection, only, progress, _Stop(stop, lost)).go(foreground)
+                        if not lost.is_set() or not wait_for_others:
+                            return made
                 if not wait_for_others or not any(self._count(collection, job) for job in self.jobs(collection, only)):
                     return 0
                 stop.wait(POLL_SECONDS)
@@ -117,7 +115,7 @@ class _Run:
         collection: str,
         only: str | None,
         progress: ProgressCallback | None,
-        stop: threading.Event,
+        stop: _Stop,
     ) -> None:
         self._worker = worker
         self._store = worker.store
@@ -131,7 +129,7 @@ class _Run:
 
     def go(self, foreground: bool) -> int:
         self._pace.expect(self._waiting())
-        with ThreadPoolExecutor(IN_FLIGHT, "embed", initializer=None if foreground else _give_way) as pool:
+        with ThreadPoolExecutor(IN_FLIGHT, "embed", initializer=None if foreground else PRECEDENCE.give_way) as pool:
             while not self._stop.is_set():
                 found = self._next()
                 if found is None:
@@ -279,27 +277,15 @@ class _Pace:
             self._progress(Progress("embed", self.done, total, state=f"{rate:.1f}/s, {left:.0f} s left"))
 
 
-def _give_way() -> None:
-    """Lowers the priority of this thread and of those it starts; only Linux has one for a thread."""
-    if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+class _Stop:
+    """Set when the caller says so, or when another process took the turn."""
 
+    def __init__(self, stop: threading.Event, lost: threading.Event) -> None:
+        self._stop = stop
+        self._lost = lost
 
-@contextmanager
-def _alone(folder: Path) -> Iterator[bool]:
-    """Whether this process has the folder's embedder lock, which it then keeps until the end of the block."""
-    try:
-        descriptor = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    except OSError as error:
-        raise StoreReadOnly(
-            f"{folder / LOCK_FILE} cannot be opened: {error.strerror}.", "Permit writing in the data folder."
-        ) from error
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
-    finally:
-        os.close(descriptor)
+    def is_set(self) -> bool:
+        return self._stop.is_set() or self._lost.is_set()
+
+    def wait(self, seconds: float) -> bool:
+        return self._stop.wait(seconds) or self._lost.is_set()

@@ -36,6 +36,7 @@ from numpy.typing import NDArray
 from ..protocols import Ids, LexicalIndex, Owners, QueryTerms, Scores
 from ..text.analysis import term_key
 from ..types import Terms
+from .largest import kth_largest
 from .postings import (
     Keys,
     Mask,
@@ -344,10 +345,15 @@ class _Snapshot:
     def _idf(self, df: int) -> float:
         return math.log(1 + (self._chunks - df + 0.5) / (df + 0.5))
 
+    def rarity(self, terms: Sequence[str]) -> Scores:
+        keys = [term_key(term) for term in terms]
+        found = self._find(np.array(keys, dtype=np.uint64)) if keys and self._chunks else {}
+        return np.array([self._idf(found[key][2] if key in found else 0) for key in keys], dtype=np.float32)
+
     def _best(self, rows: NDArray[np.int64], values: NDArray[np.float32], k: int) -> tuple[Ids, Scores]:
         """The k best of `rows`, which rise."""
         if len(rows) > k:
-            keep = values >= np.partition(values, len(values) - k)[len(values) - k]
+            keep = values >= kth_largest(values, k)
             rows, values = rows[keep], values[keep]
         ids = self._ids_of(rows)
         order = np.lexsort((ids, -values))[:k]
@@ -373,7 +379,7 @@ def _first_scattered(ids: Ids, count: int) -> Ids:
 
 def _kth(scores: NDArray[np.float32], k: int) -> float:
     """What the k best have at least, less all rounding that additions can bring."""
-    return float(np.partition(scores, len(scores) - k)[len(scores) - k]) * (1 - 1e-5)
+    return kth_largest(scores, k) * (1 - 1e-5)
 
 
 class Bm25Index(LexicalIndex):
@@ -413,6 +419,9 @@ class Bm25Index(LexicalIndex):
 
     def search(self, query: QueryTerms, k: int, allow: Ids | None = None) -> tuple[Ids, Scores]:
         return self._snapshot.search(query, k, allow)
+
+    def rarity(self, terms: Sequence[str]) -> Scores:
+        return self._snapshot.rarity(terms)
 
     def search_documents(
         self, query: QueryTerms, k: int, owners: Owners, allow: Ids | None = None

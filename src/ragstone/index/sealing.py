@@ -165,7 +165,7 @@ def dead_ids(segment: Segment) -> Ids:
 
 def _published(store: Store) -> Iterator[tuple[str, list[Segment]]]:
     """Every collection with its segments; one that is dropped meanwhile has none any more."""
-    for collection in store.collections():
+    for collection in store.every_collection():
         try:
             yield collection, store.segments(collection)
         except NotFound:

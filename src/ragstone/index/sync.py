@@ -224,7 +224,7 @@ class CollectionIndex(CollectionView):
             elif change.op == "embed":
                 if change.space in embedded:
                     embedded[change.space][change.chunk_id] = None
-            else:
+            elif change.op == "delete":
                 deleted.append(change.chunk_id)
                 added.pop(change.chunk_id, None)
                 for ids in embedded.values():

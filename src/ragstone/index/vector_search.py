@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..protocols import Ids, Scores
+from .largest import kth_largest
 from .vector_codes import Floats, Form, Halves, load_faiss, reduced
 from .vector_file import RowBuffer, VectorFile
 
@@ -262,7 +263,7 @@ def _choose_dense(floats: Floats, queries: Floats, k: int, rows: Rows | None, no
         at = np.arange(len(floats)) if rows is None else rows
         near = scores if rows is None else scores[rows]
         if len(near) > k + _SLACK:
-            least = np.partition(near, len(near) - k)[len(near) - k] - 2 * rounding(query, norm)
+            least = kth_largest(near, k) - 2 * rounding(query, norm)
             keep = near >= least
             at, near = at[keep], near[keep]
         chosen.append((at, near))

@@ -29,8 +29,10 @@ import numpy as np
 from ..errors import ModelError, ModelMismatch
 from ..protocols import Ids, Scores, VectorIndex, Vectors
 from ..types import Space
+from . import vector_codes
+from .largest import kth_largest
 from .lexical import SegmentInfo
-from .vector_codes import EXACT_ROWS, LISTED_ROWS, Floats, Halves, Structure, encode, form_of
+from .vector_codes import Floats, Halves, Structure, encode, form_of
 from .vector_file import open_vectors, write_vectors
 from .vector_search import BLOCK_ROWS, Among, Block, Rows, Sealed, rounding
 
@@ -126,15 +128,15 @@ class FlatVectorIndex(VectorIndex):
         *,
         structure: Structure = "auto",
         components: int = 0,
-        exact_rows: int = EXACT_ROWS,
-        listed_rows: int = LISTED_ROWS,
+        exact_rows: int | None = None,
+        listed_rows: int | None = None,
         decoded_rows: int = DECODED_ROWS,
     ) -> None:
         self._space = space
         self._structure = structure
         self._components = components
-        self._exact_rows = exact_rows
-        self._listed_rows = listed_rows
+        self._exact_rows = vector_codes.EXACT_ROWS if exact_rows is None else exact_rows
+        self._listed_rows = vector_codes.LISTED_ROWS if listed_rows is None else listed_rows
         self._decoded_rows = decoded_rows
         self._lock = threading.Lock()  # guards the fields below
         self._maintenance = threading.Lock()  # one seal, merge or open at a time; taken before _lock
@@ -326,7 +328,7 @@ def _best(
     near = np.concatenate([scores for _, _, scores in parts])
     if len(near) > k:
         allowance = 2 * rounding(query, max(view.source.norm for view, _, _ in parts))
-        least = np.partition(near, len(near) - k)[len(near) - k] - allowance
+        least = kth_largest(near, k) - allowance
         parts = [(view, rows[scores >= least], scores) for view, rows, scores in parts]
     ids = np.concatenate([view.source.ids[rows] for view, rows, _ in parts])
     scores = np.concatenate([inner_products(view.source.read(rows), query) for view, rows, _ in parts])

@@ -18,7 +18,20 @@ from .soundness import require_sound
 
 HEADER = struct.Struct("<Q")
 
-Result = PreparedDocument | ReadFailure
+
+@dataclass(frozen=True, slots=True)
+class PageImage:
+    """A page of a PDF: `png` is empty where no picture was asked for, `rectangles` are left, top, right and bottom as
+    shares of the page. `uri` is that of the blob."""
+
+    uri: str
+    png: bytes
+    width: int
+    height: int
+    rectangles: list[tuple[float, float, float, float]]
+
+
+Result = PreparedDocument | ReadFailure | PageImage
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +49,12 @@ class Assignment:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One result: exactly one of the two is set (a union of two dataclasses does not decode). Both must be there: of
+    """One result: exactly one of them is set (a union of dataclasses does not decode). All must be there: of
     items with nothing in them a frame could hold so many that the parent has no memory for them."""
 
     document: PreparedDocument | None
     failure: ReadFailure | None
+    page: PageImage | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +84,14 @@ def decode_blobs(payload: bytes) -> list[Blob]:
 
 
 def encode_reply(results: Sequence[Result], *, retiring: bool = False) -> bytes:
-    items = [Item(None, r) if isinstance(r, ReadFailure) else Item(r, None) for r in results]
+    items = [
+        Item(
+            r if isinstance(r, PreparedDocument) else None,
+            r if isinstance(r, ReadFailure) else None,
+            r if isinstance(r, PageImage) else None,
+        )
+        for r in results
+    ]
     return frame(_encoder.encode(Reply(items, retiring)))
 
 
@@ -87,8 +108,10 @@ def decode_reply(payload: bytes | bytearray) -> tuple[list[Result], bool]:
             results.append(item.document)
         elif item.failure is not None:
             results.append(item.failure)
+        elif item.page is not None:
+            results.append(item.page)
         else:
-            raise msgspec.ValidationError("an item is neither document nor failure")
+            raise msgspec.ValidationError("an item is neither document nor failure nor page")
     return results, reply.retiring
 
 

@@ -42,6 +42,7 @@ from ..types import (
 )
 from .batches import Batches
 from .chunking import CHUNKER_VERSION
+from .frames import Result
 from .limits import ReadFailure
 from .names import MEMBER, path_of, source_of, uri_of
 from .prepare import READER_VERSION
@@ -51,7 +52,7 @@ READING: Final = repr((READER_VERSION, CHUNKER_VERSION)).encode()
 """Part of every content hash, so that files are read again that did not change when a newer version of readers
 or chunking gives something else for the same bytes."""
 
-Prepared = list[PreparedDocument | ReadFailure]
+Prepared = list[Result]
 
 
 class Reading(Protocol):
@@ -82,11 +83,13 @@ def ingest(
     salt: bytes = b"",
     max_bytes: int = DEFAULTS.file_bytes,
     guard: Guard | None = None,
+    uris: Sequence[str] | None = None,
 ) -> IngestReport:
     """Adds or updates the sources' documents. `metadata` is given to each; `salt` stands for the options that
-    decide what is read from a file; `guard` is asked in each transaction that writes. Raises StoreError."""
+    decide what is read from a file; `guard` is asked in each transaction that writes. `uris` are those of all sources,
+    where they are known beforehand: no others are looked up then. Raises StoreError."""
     given = dict(metadata or {})
-    return _ingest(store, sandbox, sources, collection, lambda _: given, progress, salt, max_bytes, guard)
+    return _ingest(store, sandbox, sources, collection, lambda _: given, progress, salt, max_bytes, guard, uris)
 
 
 def _ingest(
@@ -99,10 +102,11 @@ def _ingest(
     salt: bytes,
     max_bytes: int,
     guard: Guard | None = None,
+    uris: Sequence[str] | None = None,
 ) -> IngestReport:
     """`metadata_of` gives what is put on the documents of a root."""
     store.create_collection(collection)
-    run = _Run(store, collection, progress, _total(sources), guard)
+    run = _Run(store, collection, progress, _total(sources), guard, uris)
     members = _members(run.known)
     reading: dict[str, tuple[bytes, Metadata]] = {}
 
@@ -150,10 +154,11 @@ def ingest_prepared(
     *,
     progress: ProgressCallback | None = None,
     guard: Guard | None = None,
+    uris: Sequence[str] | None = None,
 ) -> IngestReport:
-    """Adds or updates documents that are text already. Raises StoreError."""
+    """Adds or updates documents that are text already; `uris` as for `ingest`. Raises StoreError."""
     store.create_collection(collection)
-    run = _Run(store, collection, progress, _total(items), guard)
+    run = _Run(store, collection, progress, _total(items), guard, uris)
     with run:
         for item in items:
             run.bytes_read += item.size
@@ -292,6 +297,7 @@ class _Run:
         progress: ProgressCallback | None,
         total: int | None,
         guard: Guard | None = None,
+        uris: Sequence[str] | None = None,
     ) -> None:
         self._store = store
         self._collection = collection
@@ -300,7 +306,7 @@ class _Run:
         self._started = time.monotonic()
         self._files: list[FileReport] = []
         self._lock = threading.Lock()  # the storing thread reports too
-        self.known = store.known(collection)
+        self.known = store.known(collection, uris)
         self.bytes_read = 0
         self.batches = Batches(store, collection, self.known, self.report, guard)
 

@@ -13,6 +13,7 @@ from typing import Final
 from ..errors import ReadError
 from ..text.analysis import analyzer
 from ..text.language import detect
+from ..text.passage import chunk_hash
 from ..types import Blob, ChunkSpan, Metadata, ParsedDocument, PreparedChunk, PreparedDocument, Terms
 from .chunking import CHUNKER_VERSION, MAX_TOKENS, chunk
 from .limits import ReadFailure, ReadLimits
@@ -91,13 +92,6 @@ def source_hash(data: bytes, options: PrepareOptions) -> bytes:
     digest.update(repr((settings, sorted(options.metadata.items()))).encode("utf-8", "surrogatepass") + b"\0")
     digest.update(data)
     return digest.digest()
-
-
-def chunk_hash(context: str, text: str, language: str) -> bytes:
-    """BLAKE2b-128 of all that a chunk's terms and embedding are made from."""
-    head = f"{language}\0{context}\0"
-    data = (head + text).encode("utf-8", "surrogatepass")
-    return hashlib.blake2b(data, digest_size=16).digest()
 
 
 def context_of(title: str, span: ChunkSpan) -> str:

@@ -83,6 +83,10 @@ class Sandbox:
         finally:
             run.stop()
 
+    def warm(self) -> None:
+        """Starts what the first blob would wait for. Raises ReaderCrashed."""
+        self.give_back(self.take_worker())
+
     def close(self) -> None:
         """Ends all processes. No effect the second time; a later `run` starts anew."""
         with self._lock:

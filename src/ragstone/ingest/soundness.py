@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import math
 
+from ..text.passage import chunk_hash
 from ..types import ChunkSpan, PreparedDocument
-from .prepare import chunk_hash
 
 _MOST = 1 << 53
 """Of every count and position: what JSON and SQLite both hold exactly."""

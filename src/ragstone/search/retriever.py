@@ -1,41 +1,46 @@
-"""Question in, hits out. Stages: refresh, embed, analyse, lexical, dense, fuse, feedback, fetch, rerank,
+"""Question in, hits out. Stages: refresh, embed, analyse, lexical, dense, fuse, feedback, graph, fetch, rerank,
 diversify, highlight; each one's milliseconds are in `SearchResult.timings`."""
 
 from __future__ import annotations
 
-import math
-import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import DeadlineExceeded, ModelUnavailable, QueryError
-from ..protocols import CollectionView, Embedder, Ids, Owners, Reranker, Scores, Store, VectorIndex, Vectors
-from ..text.analysis import highlight, query_terms
+from ..errors import DeadlineExceeded, ModelUnavailable
+from ..protocols import (
+    CollectionView,
+    Embedder,
+    GraphSearch,
+    Ids,
+    Reranker,
+    Scores,
+    Store,
+    VectorIndex,
+    Vectors,
+)
+from ..text.analysis import query_terms
 from ..text.language import detect_query
-from ..types import Chunk, Filter, Hit, Mode, ScoreParts, SearchResult
-from .fusion import diversify, fuse
+from ..types import Filter, Hit, Mode, ScoreParts, SearchResult
+from .asking import Clock, check_query, is_identifier
+from .documents import best_of_each_document, first_of_each_document, with_walk
+from .fusion import fuse
+from .mixing import When, consult, is_late, with_reasons
 from .nearest import Coverage, Indexes, coverage, joined, nearest, needed
+from .profiles import Profiles
+from .refining import diversified, highlighted, moved, reranked
+from .survey import survey
 
-MAX_QUERY_BYTES = 8192
-"""safety.md, defaults that ship."""
-MAX_K = 1000
-HEAD = 20
-"""Documents that are ranked on the scale of the best `candidates` of each side (measured best for the first ten); those
-behind them on the scale of all candidates (measured better for recall@100: cranfield .78 against .76)."""
-STATE_TRIES = 10
-"""Searches that are tried until none of the best chunks was deleted before its text was read; then the rest counts."""
 AWAY = "no answer: "
 """How a note begins that says which model did not answer."""
 LATE = "deadline: "
 """How a note begins that says what there was no time for."""
-_CODE_MEMORY = 10_000  # chunks of which is remembered whether they look like code
-_CODE_MARKS = re.compile(r"[(){}\[\]=;_<>]")
-_SPACES = re.compile(r"\s")
-MAX_LANGUAGES = 3
-"""Languages of a collection in which a question is analysed; the most frequent ones."""
+BEHIND = "the graph is brought up to date after a write: "
+"""How the note begins that says so."""
+STATE_TRIES = 10
+"""Searches that are tried until none of the best chunks was deleted before its text was read; then the rest counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,23 +85,6 @@ class _Request:
     notes: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Profile:
-    """Languages of a collection, most frequent first, and whether most of it is program code (by an even sample)."""
-
-    collection: str
-    revision: int
-    languages: tuple[str, ...]
-    code: bool
-    held: list[Owners]
-
-    def owners(self, store: Store) -> Owners:
-        """Read when first needed."""
-        if not self.held:
-            self.held.append(store.owners(self.collection))
-        return self.held[0]
-
-
 class Retriever:
     """Searches one or several collections. `view` gives a collection's indexes; `embedder`, that of a space, is called
     for the first question that needs vectors there, so that a lexical search never loads a model."""
@@ -110,6 +98,8 @@ class Retriever:
         reranker: Callable[[], Reranker] | None = None,
         tuning: Tuning | None = None,
         fixed_weight: float | None = None,
+        graph: GraphSearch | None = None,
+        graph_when: When = "auto",
     ) -> None:
         self._store = store
         self._view = view
@@ -117,8 +107,9 @@ class Retriever:
         self._reranker = reranker
         self._tuning = tuning or Tuning()
         self._fixed_weight = fixed_weight
-        self._profiles: dict[str, _Profile] = {}
-        self._code: dict[int, bool] = {}
+        self._graph = None if graph_when == "off" else graph
+        self._graph_when: When = graph_when
+        self._profiles = Profiles(store)
         self._coverage: dict[str, tuple[tuple[object, ...], Coverage]] = {}
 
     def search(
@@ -216,7 +207,7 @@ class Retriever:
         lexical: list[tuple[Ids, Scores]] = []
         documents: list[tuple[Ids, Scores]] = []
         languages: list[str] = []
-        profiles = {name: self._profile(name, view) for name, view in views.items()}
+        profiles = {name: self._profiles.of(name, view) for name, view in views.items()}
         code = all(profile.code for profile in profiles.values())
         clock.lap("analyse")
         for name, view in views.items():
@@ -236,12 +227,42 @@ class Retriever:
         weight = self._weight(query, mode, bool(vectors), code, bool(spoken) and spoken not in languages)
         ids, scores, raw_lex, raw_dense = fuse(joined(lexical), dense, weight)
         clock.lap("fuse")
-        if mode == "hybrid" and vectors and not code and self._feeds_back(spoken, languages):
-            moved = {space: self._moved(space, vector, ids, scores) for space, vector in vectors.items()}
-            dense = self._nearest(moved, views, dense_of, allow, depth)
+        if mode not in ("lexical", "dense") and vectors and not code and self._feeds_back(spoken, languages):
+            nearer = {
+                space: moved(
+                    self._store, space, vector, ids, scores, self._tuning.feedback, self._tuning.feedback_weight
+                )
+                for space, vector in vectors.items()
+            }
+            dense = self._nearest(nearer, views, dense_of, allow, depth)
             ids, scores, raw_lex, raw_dense = fuse(joined(lexical), dense, weight)
             clock.lap("feedback")
-        if mode == "lexical" or not vectors:
+        walked = np.full(len(ids), np.nan, dtype=np.float32)
+        steady, asked_graph, bridge = True, False, 0.0
+        if mode in ("mixed", "graph", "global") and self._graph is not None:
+            revisions = {name: view.at()[0] for name, view in views.items()}
+            if is_late(deadline):
+                notes.append(f"{LATE}searched without the graph")
+            elif mode == "global":
+                hits, steady = survey(
+                    self._graph, self._store, query, spoken, revisions, (ids, scores), allow, k
+                )  # fmt: skip
+                clock.lap("graph")
+                if hits:
+                    return self._result(request, hits, notes, clock, revision, dense_of), steady
+                notes.append("the graph has no communities yet: searched as in mode hybrid")
+            else:
+                mixed = consult(
+                    self._graph, self._store, query, spoken, revisions, (ids, scores, raw_lex, raw_dense), mode,
+                    self._graph_when, allow, spread=not (one_per_document or diversity),
+                )  # fmt: skip
+                if mixed.behind:
+                    notes.append(f"{BEHIND}searched without it")
+                steady = mixed.steady
+                ids, scores, raw_lex, raw_dense = mixed.ranking
+                walked, asked_graph, bridge = mixed.graph, mixed.used, mixed.bridge
+                clock.lap("graph")
+        if (mode == "lexical" or not vectors) and not asked_graph:
             scores = raw_lex
         elif mode == "dense":
             scores = raw_dense
@@ -253,63 +274,57 @@ class Retriever:
         keep = min(keep, depth)
         found = {chunk.id: chunk for chunk in self._store.chunks([int(i) for i in ids[:keep]])}
         hits = [
-            Hit(found[int(i)], float(s), ScoreParts(_known(lex), _known(den)))
-            for i, s, lex, den in zip(ids[:keep], scores[:keep], raw_lex[:keep], raw_dense[:keep], strict=True)
+            Hit(found[int(i)], float(s), ScoreParts(_known(lex), _known(den), graph=_known(share)))
+            for i, s, lex, den, share in zip(
+                ids[:keep], scores[:keep], raw_lex[:keep], raw_dense[:keep], walked[:keep], strict=True
+            )
             if int(i) in found
         ]
-        whole = len(found) == len(ids[:keep])
+        whole = steady and len(found) == len(ids[:keep])
         clock.lap("fetch")
-        if one_per_document:
-            hits = _best_of_each_document(hits, joined(documents), weight, max(self._tuning.candidates, k))
+        if one_per_document and asked_graph and not bridge:
+            hits = first_of_each_document(hits)
+        elif one_per_document:
+            of_documents = best_of_each_document(hits, joined(documents), weight, max(self._tuning.candidates, k))
+            hits = with_walk(of_documents, hits, bridge) if bridge else of_documents
         if self._reranker is not None and hits:
             if deadline is not None and time.monotonic() >= deadline:
                 notes.append(f"{LATE}not reranked")
             else:
-                hits = self._rerank(query, hits)
+                hits = reranked(query, hits, self._reranker(), self._tuning.rerank_depth)
                 clock.lap("rerank")
         if diversity:
-            hits = self._diversify(hits, k, 1.0 - diversity, dense_of)
+            hits = diversified(self._store, hits, k, 1.0 - diversity, dense_of)
             clock.lap("diversify")
         hits = hits[:k]
+        if asked_graph and self._graph is not None:
+            hits = with_reasons(hits, self._graph, query, spoken)
+            clock.lap("reasons")
         if request.highlights:
-            hits = [_highlighted(hit, query, languages) for hit in hits]
+            hits = [highlighted(hit, query, languages) for hit in hits]
             clock.lap("highlight")
         if not hits and deadline is not None and time.monotonic() >= deadline:
             raise DeadlineExceeded("the search did not finish in time.", "Give it a later deadline.")
+        return self._result(request, hits, notes, clock, revision, dense_of), whole
+
+    def _result(
+        self,
+        request: _Request,
+        hits: Sequence[Hit],
+        notes: Sequence[str],
+        clock: Clock,
+        revision: int,
+        dense_of: Indexes,
+    ) -> SearchResult:
         timings = {**request.shared, **clock.timings}
         timings["total"] = sum(timings.values())
-        complete = not any(note.startswith((LATE, AWAY)) for note in notes)
+        complete = not any(note.startswith((LATE, AWAY, BEHIND)) for note in notes)
         spaces = {
-            name: tuple(index.space.id for index in indexes if index.space.id in vectors and index.size())
+            name: tuple(index.space.id for index in indexes if index.space.id in request.vectors and index.size())
             for name, indexes in dense_of.items()
         }
         found_in = {name: ids_of for name, ids_of in spaces.items() if ids_of}
-        return SearchResult(query, tuple(hits), revision, timings, tuple(notes), complete, found_in), whole
-
-    def _languages(self, collection: str) -> tuple[str, ...]:
-        counts = self._store.languages(collection)
-        ranked = sorted((lang for lang in counts if lang), key=lambda lang: (-counts[lang], lang))
-        total = sum(counts.values())
-        return tuple(lang for lang in ranked if counts[lang] >= 0.01 * total)[:MAX_LANGUAGES] or ("en",)
-
-    def _profile(self, collection: str, view: CollectionView) -> _Profile:
-        """What the collection is made of, found out once for each revision."""
-        revision = view.at()[0]
-        known = self._profiles.get(collection)
-        if known is None or known.revision != revision:
-            code = self._is_code(view.lexical.sample())
-            known = self._profiles[collection] = _Profile(collection, revision, self._languages(collection), code, [])
-        return known
-
-    def _is_code(self, sample: Ids) -> bool:
-        """Whether most of the sample looks like code. The sample hardly changes with a write, and what a chunk looks
-        like never does."""
-        new = [int(i) for i in sample if int(i) not in self._code]
-        if new:
-            if len(self._code) > _CODE_MEMORY:
-                self._code = {}
-            self._code.update((chunk.id, looks_like_code(chunk.text)) for chunk in self._store.chunks(new))
-        return sum(self._code.get(int(i), False) for i in sample) > 0.5 * len(sample)
+        return SearchResult(request.query, tuple(hits), revision, timings, tuple(notes), complete, found_in)
 
     def _weight(self, query: str, mode: Mode, has_vector: bool, code: bool, crossing: bool) -> float:
         if mode == "lexical" or not has_vector:
@@ -346,135 +361,6 @@ class Retriever:
         tuning = self._tuning
         return bool(tuning.feedback) and languages[0] in tuning.feedback_languages and spoken in ("", languages[0])
 
-    def _moved(self, space: str, vector: Vectors, ids: Ids, scores: Scores) -> Vectors:
-        """The question's vector in a space moved towards the best chunks, each by its score (Rocchio, 1971, without
-        negative examples)."""
-        best = [int(i) for i in ids[: self._tuning.feedback]]
-        found, rows = self._store.embeddings(space, best)
-        if not len(found):
-            return vector
-        shares = scores[[best.index(int(i)) for i in found]]
-        # einsum: a BLAS product this small waits for its threads where other work fills the cores
-        towards = np.einsum("n,nd->d", shares / max(float(shares.sum()), 1e-9), rows)
-        moved = vector + self._tuning.feedback_weight * towards
-        return np.asarray(moved / np.linalg.norm(moved), dtype=np.float32)
-
-    def _rerank(self, query: str, hits: list[Hit]) -> list[Hit]:
-        if self._reranker is None:
-            return hits
-        depth = self._tuning.rerank_depth
-        scores = self._reranker().score(query, [f"{h.chunk.context}\n{h.chunk.text}".strip() for h in hits[:depth]])
-        order = sorted(range(len(scores)), key=lambda i: (-scores[i], hits[i].chunk.id))
-        scored = []
-        for i in order:
-            chunk, parts, logit = hits[i].chunk, hits[i].parts, float(scores[i])
-            # the logistic function of the logit: in (0, 1) as fused scores are, for whoever compares or divides them
-            score = 0.5 + 0.5 * math.tanh(logit / 2)
-            scored.append(Hit(chunk, score, ScoreParts(parts.lexical, parts.dense, logit)))
-        return scored + hits[depth:]
-
-    def _diversify(self, hits: list[Hit], k: int, relevance: float, dense: Indexes) -> list[Hit]:
-        if not hits:
-            return hits
-        ids = [hit.chunk.id for hit in hits]
-        blocks = []  # one for each space, with zeros where a chunk is of another: nothing is told across spaces
-        for space in dict.fromkeys(indexes[-1].space.id for indexes in dense.values() if indexes):
-            mine = [h.chunk.id for h in hits if (own := dense[h.chunk.collection]) and own[-1].space.id == space]
-            found, rows = self._store.embeddings(space, mine)
-            block = np.zeros((len(ids), rows.shape[1] if rows.size else 1), dtype=np.float32)
-            where = {int(i): n for n, i in enumerate(found)}
-            for position, chunk_id in enumerate(ids):
-                if chunk_id in where:
-                    block[position] = rows[where[chunk_id]]
-            blocks.append(block)
-        vectors = np.hstack(blocks) if blocks else np.zeros((len(ids), 1), dtype=np.float32)
-        scores = np.array([hit.score for hit in hits], dtype=np.float32)
-        spread = float(scores.max() - scores.min()) or 1.0
-        return [hits[i] for i in diversify((scores - scores.min()) / spread, vectors, k, relevance)]
-
-
-class Clock:
-    """Milliseconds by stage; a stage that is lapped twice is added up."""
-
-    def __init__(self) -> None:
-        self.timings: dict[str, float] = {}
-        self._last = time.perf_counter()
-
-    def lap(self, stage: str) -> None:
-        now = time.perf_counter()
-        self.timings[stage] = self.timings.get(stage, 0.0) + (now - self._last) * 1000.0
-        self._last = now
-
-
-def check_query(query: str, k: int) -> None:
-    """Raises QueryError."""
-    if not any(map(str.isalnum, query)):
-        raise QueryError("there is no word in the question.", "Write at least one.")
-    if len(query.encode("utf-8", "surrogatepass")) > MAX_QUERY_BYTES:
-        raise QueryError(f"the question is longer than {MAX_QUERY_BYTES} bytes.", "Shorten it.")
-    if not 1 <= k <= MAX_K:
-        raise QueryError(f"k is {k}.", f"It must be between 1 and {MAX_K}.")
-
-
-def is_identifier(query: str) -> bool:
-    """One word with a digit, an underscore or capitals inside: FB_Timer1, 6ES7-315, getUserName."""
-    word = query.strip()
-    if not word or any(c.isspace() for c in word):
-        return False
-    return any(c.isdigit() or c == "_" for c in word) or (word[1:] != word[1:].lower() and not word.isupper())
-
 
 def _known(value: float) -> float | None:
     return None if np.isnan(value) else float(value)
-
-
-def _best_of_each_document(
-    hits: Sequence[Hit], lexical: tuple[Ids, Scores], dense_weight: float, depth: int
-) -> list[Hit]:
-    """Documents by the fusion of BM25 over the whole document and of their best chunk's cosine: measured better than
-    the best fused chunk. Each is shown by its best chunk; its parts are the document's. `depth`: how many documents
-    of each side are fused."""
-    first: dict[int, Hit] = {}
-    dense: dict[int, float] = {}
-    for hit in hits:
-        document = hit.chunk.document_id
-        first.setdefault(document, hit)
-        if hit.parts.dense is not None:
-            dense[document] = max(hit.parts.dense, dense.get(document, -np.inf))
-    nearest = sorted(dense, key=lambda document: (-dense[document], document))
-    by_vector = np.array(nearest, dtype=np.int64), np.array([dense[i] for i in nearest], dtype=np.float32)
-    if dense_weight in (0.0, 1.0):  # one side alone: its own score says more than its share of the best one
-        ids, scores = lexical if dense_weight == 0.0 else by_vector
-        order = np.lexsort((ids, -scores))
-        ids, scores = ids[order], scores[order]
-    else:
-        order = np.argsort(-lexical[1], kind="stable")
-        by_words = lexical[0][order], lexical[1][order]
-        ids, scores, _, _ = fuse(_first(by_words, depth), _first(by_vector, depth), dense_weight)
-        ids, scores = ids[:HEAD], scores[:HEAD]
-        more, more_scores, _, _ = fuse(by_words, by_vector, dense_weight)
-        behind = ~np.isin(more, ids)
-        ids = np.concatenate([ids, more[behind]])
-        scores = np.concatenate([scores, more_scores[behind] * (float(scores.min()) if len(scores) else 1.0)])
-    words = dict(zip(lexical[0].tolist(), lexical[1].tolist(), strict=True))
-    return [
-        Hit(first[i].chunk, float(score), ScoreParts(words.get(i), dense.get(i)))
-        for i, score in zip(ids.tolist(), scores, strict=True)
-        if i in first
-    ]
-
-
-def _first(ranking: tuple[Ids, Scores], count: int) -> tuple[Ids, Scores]:
-    return ranking[0][:count], ranking[1][:count]
-
-
-def looks_like_code(text: str) -> bool:
-    """Whether brackets, operators and underscores are more than 5 % of what is not white space: the median is 7.5 % in
-    Python functions with their comments, 4 % in manuals of function blocks, below 0.5 % in prose."""
-    return len(_CODE_MARKS.findall(text)) > 0.05 * max(1, len(text) - len(_SPACES.findall(text)))
-
-
-def _highlighted(hit: Hit, query: str, languages: Sequence[str]) -> Hit:
-    chunk: Chunk = hit.chunk
-    spans = tuple((chunk.start + a, chunk.start + b) for a, b in highlight(chunk.text, query, languages))
-    return Hit(chunk, hit.score, hit.parts, spans)

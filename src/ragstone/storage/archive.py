@@ -2,9 +2,9 @@
 
     DIR/ragstone-backup          marker with the format's number
     DIR/lock                     one backup or restore at a time
-    DIR/packs/HEX.pack           parts, named by the BLAKE2b-256 of their bytes: pages of the database one after the
-                                 other, or one index file
-    DIR/generations/N.manifest   which pages, in which packs, make the database of generation N
+    DIR/packs/HEX.pack           parts, named by the BLAKE2b-256 of their bytes: pages of a database one after the
+                                 other, or one index file, or files one after the other
+    DIR/generations/N.manifest   which pages, in which packs, make the databases of generation N
 
 Packs are shared between generations and never changed. A manifest is written when all that it names is durable, and
 carries its own checksum: a generation is either complete or not there.
@@ -27,7 +27,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import BackupDamaged, InputError, NotFound, StoreBusy, StoreNewer
-from .connect import os_error
+from .connect import DATABASE, os_error
+from .layout import SHARED, is_place
 
 FORMAT: Final = 1
 MARKER: Final = "ragstone-backup"
@@ -40,6 +41,8 @@ PLACE: Final = np.dtype([("high", "<u8"), ("low", "<u8"), ("pack", "<u4"), ("slo
 Table = NDArray[np.void]
 """PLACE of every page of a database, in order."""
 READ_BYTES: Final = 4 << 20
+_UPLOAD = re.compile(r"[0-9a-f]{32}")
+_ORIGINAL = re.compile(r"[0-9a-f]{32}/[0-9a-f]{32}\.[0-9a-f]{1,128}")
 _MANIFEST = re.compile(r"(\d{8})\.manifest")
 
 
@@ -57,33 +60,62 @@ class SegmentPart(msgspec.Struct, frozen=True):
     pack: int
 
 
-class Manifest(msgspec.Struct, frozen=True):
-    """`digest` is the BLAKE2b-256 of the whole database file, `places` one PLACE for each of its pages."""
+class DatabasePart(msgspec.Struct, frozen=True):
+    """A database with its index files. `folder` is "" or a tenant's, `digest` the BLAKE2b-256 of the whole file,
+    `places` one PLACE for each of its pages."""
 
-    format: int
-    generation: int
-    created: float
-    version: str
-    identity: str
+    folder: str
+    name: str
     schema: int
     page_size: int
     digest: bytes
-    packs: list[Pack]
     places: bytes
-    segments: list[SegmentPart]
+    segments: list[SegmentPart] = []
 
     def table(self) -> Table:
         return np.frombuffer(self.places, dtype=PLACE)
 
     @property
     def size(self) -> int:
-        """Bytes of the database."""
         return len(self.places) // PLACE.itemsize * self.page_size
+
+
+class FilePart(msgspec.Struct, frozen=True):
+    """A file that is kept as it came: so many bytes of a pack."""
+
+    folder: str
+    name: str
+    pack: int
+    offset: int
+    size: int
+
+
+class Manifest(msgspec.Struct, frozen=True):
+    """The first of `databases` is the default tenant's. `uploads` are files that a job has still to read, `originals`
+    those whose pages are shown; backups of earlier versions have none of these."""
+
+    format: int
+    generation: int
+    created: float
+    version: str
+    identity: str
+    packs: list[Pack]
+    databases: list[DatabasePart]
+    uploads: list[FilePart]
+    originals: list[FilePart] = []
+
+    @property
+    def schema(self) -> int:
+        """Of the default tenant's documents."""
+        return self.databases[0].schema
 
     @property
     def total(self) -> int:
-        """Bytes of database and index files."""
-        return self.size + sum(self.packs[part.pack].size for part in self.segments)
+        """Bytes of databases, index files, uploads and originals."""
+        databases = sum(
+            part.size + sum(self.packs[segment.pack].size for segment in part.segments) for part in self.databases
+        )
+        return databases + sum(part.size for part in (*self.uploads, *self.originals))
 
 
 def require(folder: Path) -> None:
@@ -161,14 +193,38 @@ def read_manifest(folder: Path, generation: int) -> Manifest:
         manifest = msgspec.msgpack.decode(body, type=Manifest)
     except msgspec.MsgspecError as error:
         raise damaged(folder, generation, f"{path.name} cannot be understood ({error})") from error
-    places = manifest.table()
     if manifest.format > FORMAT:
         raise StoreNewer(
             f"generation {generation} in {folder} was written by a newer version.", "Install that version."
         )
-    if not len(places) or int(places["pack"].max()) >= len(manifest.packs):
-        raise damaged(folder, generation, f"{path.name} names parts that it does not list")
+    wrong = _wrong(manifest)
+    if wrong:
+        raise damaged(folder, generation, f"{path.name} names {wrong}")
     return manifest
+
+
+def _wrong(manifest: Manifest) -> str:
+    """What no backup writes, or ""."""
+    packs = len(manifest.packs)
+    if not manifest.databases or (manifest.databases[0].folder, manifest.databases[0].name) != ("", DATABASE):
+        return "no database"
+    for part in manifest.databases:
+        places = part.table()
+        if not len(places) or int(places["pack"].max()) >= packs or any(s.pack >= packs for s in part.segments):
+            return "parts that it does not list"
+        if not is_place(part.folder) or part.name not in ((DATABASE,) if part.folder else (DATABASE, *SHARED)):
+            return f"{part.folder}/{part.name}, which is no place of a database"
+        if any(Path(segment.name).name != segment.name for segment in part.segments):
+            return "something that is no name of an index file"
+    for parts, name in ((manifest.uploads, _UPLOAD), (manifest.originals, _ORIGINAL)):
+        for kept in parts:
+            if not is_place(kept.folder) or not name.fullmatch(kept.name):
+                return "something that is no name of a file"
+            if kept.pack >= packs or min(kept.pack, kept.offset, kept.size) < 0:
+                return "parts that it does not list"
+            if kept.offset + kept.size > manifest.packs[kept.pack].size:
+                return "a file that its part does not hold"
+    return ""
 
 
 def damaged(folder: Path, generation: int, what: str) -> BackupDamaged:

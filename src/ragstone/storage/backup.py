@@ -1,10 +1,12 @@
-"""A backup of the data folder while it is in use: a copy of the database at one moment, cut into pages, of which
+"""A backup of the data folder while it is in use: copies of its databases at one moment, cut into pages, of which
 those that changed since the last generation are stored.
 
-The copy is made by SQLite (one read transaction, so other processes write on) beside the backup, checked there, and
-removed when its pages are stored. Index files are stored as well: they are derived, but making them again takes
-longer than all the rest of a restore (docs/decisions/0012-backup.md). Whatever moment the process dies at, the
-generations before are whole, and the next backup removes what was left.
+The copies are made by SQLite (read transactions, so other processes write on; storage/moment.py) beside the backup,
+checked there, and removed when their pages are stored. Uploads that wait for their job and files whose pages are
+shown are stored whole, once. Index files
+are stored as well: they are derived, but making them again takes longer than all the rest of a restore
+(docs/decisions/0012-backup.md). Whatever moment the process dies at, the generations before are whole, and the next
+backup removes what was left.
 """
 
 from __future__ import annotations
@@ -12,25 +14,36 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import os
-import shutil
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
 from typing import Final
 
-import apsw
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import BackupDamaged, DiskFull, InputError, StoreDamaged
+from ..errors import BackupDamaged, InputError
 from ..types import Progress, ProgressCallback
 from . import archive
-from .archive import GENERATIONS, MARKER, PACKS, READ_BYTES, Manifest, Pack, SegmentPart, Table
-from .connect import DATABASE, SEGMENTS, connect_reader, mapped, os_error
-from .migrations import queries, require_current, version
+from .archive import (
+    GENERATIONS,
+    MARKER,
+    PACKS,
+    READ_BYTES,
+    DatabasePart,
+    FilePart,
+    Manifest,
+    Pack,
+    SegmentPart,
+    Table,
+)
+from .connect import connect_reader, let_go, mapped, os_error
+from .migrations import queries, require_current
+from .moment import COPIES, Copy, Held, moment, require_fit
 
 PACK_BYTES: Final = 64 << 20
 """Of pages in one pack. Packs go when no generation needs a page of them: smaller ones go sooner."""
@@ -40,8 +53,6 @@ older generations and a folder never holds more than about twice what its genera
 KEPT: Final = 5
 IDENTITY: Final = "identity"
 """Key of the state table: tells the data of one folder from that of another."""
-_TRIES: Final = 3
-_COPY: Final = "copy.db"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +87,23 @@ def backup(
     _prepare(destination)
     with archive.locked(destination), _errors(destination):
         _tidy(destination)
-        with _snapshot(folder, destination) as copy:
-            _require_fit(copy.path, folder)
-            earlier = _latest(destination, copy)
-            stored = _Packs(destination)
-            manifest = _store(copy, stored, destination, None if anew else earlier, check, progress)
+        identity = _identity(folder)
+        earlier = _latest(destination, identity)
+        storing = _Storing(destination, None if anew else earlier, check, progress)
+        with moment(folder, destination) as taken:
+            databases = []
+            for copy in taken.copies():
+                require_fit(copy, folder)
+                databases.append(storing.database(copy))
+            before = earlier.uploads if earlier is not None else []
+            uploads = storing.files(taken.uploads, before)
+            before = earlier.originals if earlier is not None else []
+            originals = storing.files(taken.originals, before)
+        manifest = Manifest(
+            archive.FORMAT, max(archive.generations(destination), default=0) + 1, time.time(),
+            importlib.metadata.version("ragstone"), identity, storing.packs, databases, uploads,
+            originals,
+        )  # fmt: skip
         _write(archive.manifest_path(destination, manifest.generation), archive.encode(manifest))
         kept = archive.generations(destination)
         removed = kept[:-keep]
@@ -89,7 +112,7 @@ def backup(
         archive.sync_folder(destination / GENERATIONS)
         _tidy(destination)
     return BackupReport(
-        manifest.generation, manifest.total, stored.bytes, time.monotonic() - started, tuple(removed),
+        manifest.generation, manifest.total, storing.bytes, time.monotonic() - started, tuple(removed),
         tuple(kept[-keep:]),
     )  # fmt: skip
 
@@ -157,7 +180,7 @@ def _prepare(destination: Path) -> None:
 def _tidy(destination: Path) -> None:
     """Removes what a killed backup left, and packs that no generation needs. While a manifest cannot be read nobody
     knows which packs it needs: then all stay."""
-    for path in (destination / _COPY, destination / f"{_COPY}-journal", *destination.glob("*/*.tmp")):
+    for path in (*destination.glob(COPIES), *destination.glob("*/*.tmp")):
         path.unlink(missing_ok=True)
     needed: set[str] = set()
     try:
@@ -170,126 +193,118 @@ def _tidy(destination: Path) -> None:
             path.unlink()
 
 
-# ---------------------------------------------------------------------- the copy
-
-
-@dataclass(frozen=True, slots=True)
-class _Copy:
-    """The database at one moment, with the index files that it names, open."""
-
-    path: Path
-    identity: str
-    schema: int
-    page_size: int
-    segments: dict[str, BufferedReader]
-
-
-@contextmanager
-def _snapshot(folder: Path, destination: Path) -> Iterator[_Copy]:
-    path = destination / _COPY
-    segments: dict[str, BufferedReader] = {}
-    try:
-        for attempt in range(_TRIES):
-            with mapped(folder):
-                _require_room(folder, destination)
-                source = connect_reader(folder)
-                try:
-                    require_current(source, folder)
-                    _copy(source, path)
-                    identity, schema = _identity(source), version(source)
-                    page_size = int(source.pragma("page_size"))
-                finally:
-                    source.close()
-            missing = _open_segments(path, folder, segments)
-            if not missing or attempt + 1 == _TRIES:
-                break  # what is still missing is made again from the store after a restore
-        yield _Copy(path, identity, schema, page_size, segments)
-    finally:
-        for file in segments.values():
-            file.close()
-        path.unlink(missing_ok=True)
-
-
-def _copy(source: apsw.Connection, path: Path) -> None:
-    path.unlink(missing_ok=True)
-    os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
-    target = apsw.Connection(str(path))
-    try:
-        target.pragma("journal_mode", "OFF")
-        target.pragma("synchronous", "OFF")  # the copy is thrown away; its pages are synced in their packs
-        with target.backup("main", source, "main") as copying:
-            copying.step(-1)  # all in one read transaction
-    finally:
-        target.close()
-
-
-def _open_segments(copy: Path, folder: Path, into: dict[str, BufferedReader]) -> bool:
-    """Opens the index files that the copy names, before the process that merges them removes some; whether one is
-    missing."""
-    for file in into.values():
-        file.close()
-    into.clear()
-    missing = False
-    connection = _open_copy(copy)
-    try:
-        for (name,) in connection.execute("SELECT name FROM segments ORDER BY name"):
-            try:
-                into[name] = (folder / SEGMENTS / name).open("rb")
-            except OSError:
-                missing = True
-    finally:
-        connection.close()
-    return missing
-
-
-def _open_copy(path: Path) -> apsw.Connection:
-    """Alone and unchanging: no log, no locks."""
-    uri = f"file:{path.as_posix().replace('%', '%25').replace('?', '%3f').replace('#', '%23')}?mode=ro&immutable=1"
-    return apsw.Connection(uri, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
-
-
-def _require_room(folder: Path, destination: Path) -> None:
-    needed = (folder / DATABASE).stat().st_size
-    free = shutil.disk_usage(destination).free
-    if free < needed:
-        raise DiskFull(
-            f"a backup needs room for a copy of the database ({needed >> 20} MiB) in {destination}, "
-            f"where {free >> 20} MiB are free.",
-            "Free space there, or choose another folder.",
-        )
-
-
-def _identity(source: apsw.Connection) -> str:
-    row = source.execute(queries()["get_state"], (IDENTITY,)).fetchone()
-    return str(row[0]) if row else ""
-
-
-def _require_fit(path: Path, folder: Path) -> None:
-    """A damaged database must not take the place of good generations."""
-    connection = _open_copy(path)
-    try:
-        with mapped(folder):
-            found = [row[0] for row in connection.execute("PRAGMA quick_check(1)")]
-    finally:
-        connection.close()
-    if found != ["ok"]:
-        raise StoreDamaged(
-            f"the database in {folder} is damaged ({found[0]}); no backup was made of it and the earlier ones stay.",
-            "`ragstone doctor` says what is affected; `ragstone restore` brings back an earlier state.",
-        )
-
-
 # ---------------------------------------------------------------------- storing
 
 
-class _Packs:
-    """Writes packs; `bytes` counts what was written."""
+class _Storing:
+    """Writes what the earlier generation does not hold. `packs` are those that the new one needs, `bytes` counts what
+    was written."""
 
-    def __init__(self, destination: Path) -> None:
-        self._destination = destination
+    def __init__(
+        self, destination: Path, earlier: Manifest | None, check: bool, progress: ProgressCallback | None
+    ) -> None:
+        self.packs: list[Pack] = []
         self.bytes = 0
+        self._destination = destination
+        self._earlier = earlier
+        self._progress = progress
+        self._numbers: dict[str, int] = {}
+        self._sound = {
+            number: pack
+            for number, pack in enumerate(earlier.packs if earlier is not None else ())
+            if not archive.unsound(destination, pack, read=check)
+        }
 
-    def add(self, pieces: Iterator[bytes]) -> Pack:
+    def database(self, copy: Copy) -> DatabasePart:
+        places = archive.page_digests(copy.path, copy.page_size)
+        new = self._reused(copy, places)
+        digest = hashlib.blake2b(digest_size=32)
+        with copy.path.open("rb") as file:
+            while block := file.read(READ_BYTES):
+                digest.update(block)
+            pages = np.flatnonzero(new)
+            size = PACK_BYTES // copy.page_size
+            for first in range(0, len(pages), size):
+                group = pages[first : first + size]
+                number = self._listed(self._add(_read_pages(file, group.tolist(), copy.page_size)))
+                places["pack"][group], places["slot"][group] = number, np.arange(len(group))
+                if self._progress:
+                    self._progress(Progress("backup", min(first + size, len(pages)), len(pages)))
+        segments = [SegmentPart(name, self._listed(self._segment(file))) for name, file in copy.segments.items()]
+        return DatabasePart(
+            copy.folder, copy.name, copy.schema, copy.page_size, digest.digest(), places.tobytes(), segments
+        )
+
+    def _reused(self, copy: Copy, places: Table) -> NDArray[np.bool_]:
+        """Fills in the places of pages that are stored already; which ones are not."""
+        new = np.ones(len(places), dtype=np.bool_)
+        earlier = self._earlier
+        parts = earlier.databases if earlier is not None else []
+        part = next((p for p in parts if (p.folder, p.name) == (copy.folder, copy.name)), None)
+        if earlier is None or part is None or part.page_size != copy.page_size:
+            return new
+        old = part.table()
+        reused = np.flatnonzero(_reusable(places, old, earlier, set(self._sound), copy.page_size))
+        new[reused] = False
+        for number in np.unique(old["pack"][reused]).tolist():
+            of_pack = reused[old["pack"][reused] == number]
+            places["pack"][of_pack] = self._listed(earlier.packs[number])
+            places["slot"][of_pack] = old["slot"][of_pack]
+        return new
+
+    def files(self, held: Sequence[Held], before: Sequence[FilePart]) -> list[FilePart]:
+        """Many in one pack. They never change: one that was stored before is only named again, but where most of its
+        pack is not needed any more."""
+        wanted = {(one.folder, one.name) for one in held}
+        earlier = {(p.folder, p.name): p for p in before if (p.folder, p.name) in wanted and p.pack in self._sound}
+        needed: Counter[int] = Counter()
+        for part in earlier.values():
+            needed[part.pack] += part.size
+        parts: list[FilePart] = []
+        group: list[Held] = []
+        size = 0
+
+        def store() -> None:
+            nonlocal size
+            if not group:
+                return
+            number, offset = self._listed(self._add(_read_files([one.path for one in group]))), 0
+            for one in group:
+                length = one.path.stat().st_size
+                parts.append(FilePart(one.folder, one.name, number, offset, length))
+                offset += length
+            group.clear()
+            size = 0
+
+        for one in held:
+            old = earlier.get((one.folder, one.name))
+            if old is not None and needed[old.pack] >= WORTH_REUSING * self._sound[old.pack].size:
+                number = self._listed(self._sound[old.pack])
+                parts.append(FilePart(one.folder, one.name, number, old.offset, old.size))
+                continue
+            group.append(one)
+            size += one.path.stat().st_size
+            if size >= PACK_BYTES:
+                store()
+        store()
+        return parts
+
+    def _segment(self, file: BufferedReader) -> Pack:
+        """Index files never change either."""
+        size = os.fstat(file.fileno()).st_size
+        name = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=32)).hexdigest()
+        if any(pack.name == name for pack in self._sound.values()):
+            return Pack(name, size)
+        file.seek(0)
+        return self._add(iter(lambda: file.read(READ_BYTES), b""))
+
+    def _listed(self, pack: Pack) -> int:
+        if pack.name not in self._numbers:
+            self._numbers[pack.name] = len(self.packs)
+            self.packs.append(pack)
+        return self._numbers[pack.name]
+
+    def _add(self, pieces: Iterator[bytes]) -> Pack:
         """One pack, durable on return, named by its content."""
         folder = self._destination / PACKS
         temporary = folder / "new.tmp"
@@ -308,7 +323,7 @@ class _Packs:
         return Pack(digest.hexdigest(), size)
 
 
-def _latest(destination: Path, copy: _Copy) -> Manifest | None:
+def _latest(destination: Path, identity: str) -> Manifest | None:
     """The newest generation that can be read; its pages are not stored again. Raises InputError where it is of
     other data."""
     for generation in reversed(archive.generations(destination)):
@@ -316,7 +331,7 @@ def _latest(destination: Path, copy: _Copy) -> Manifest | None:
             found = archive.read_manifest(destination, generation)
         except BackupDamaged:
             continue
-        if found.identity != copy.identity:
+        if found.identity != identity:
             raise InputError(
                 f"{destination} holds backups of another data folder.", "Give each data folder one of its own."
             )
@@ -324,53 +339,15 @@ def _latest(destination: Path, copy: _Copy) -> Manifest | None:
     return None
 
 
-def _store(
-    copy: _Copy,
-    packs: _Packs,
-    destination: Path,
-    earlier: Manifest | None,
-    check: bool,
-    progress: ProgressCallback | None,
-) -> Manifest:
-    places = archive.page_digests(copy.path, copy.page_size)
-    sound: dict[str, int] = {}
-    listed: list[Pack] = []
-    if earlier is not None:
-        for number, pack in enumerate(earlier.packs):
-            if not archive.unsound(destination, pack, read=check):
-                sound[pack.name] = number
-    new = np.ones(len(places), dtype=np.bool_)
-    if earlier is not None and earlier.page_size == copy.page_size:
-        old = earlier.table()
-        reused = np.flatnonzero(_reusable(places, old, earlier, set(sound.values()), copy.page_size))
-        new[reused] = False
-        for number in np.unique(old["pack"][reused]).tolist():
-            of_pack = reused[old["pack"][reused] == number]
-            places["pack"][of_pack] = len(listed)
-            places["slot"][of_pack] = old["slot"][of_pack]
-            listed.append(earlier.packs[number])
-    digest = hashlib.blake2b(digest_size=32)
-    with copy.path.open("rb") as file:
-        while block := file.read(READ_BYTES):
-            digest.update(block)
-        pages = np.flatnonzero(new)
-        size = PACK_BYTES // copy.page_size
-        for first in range(0, len(pages), size):
-            group = pages[first : first + size]
-            pack = packs.add(_read_pages(file, group.tolist(), copy.page_size))
-            places["pack"][group], places["slot"][group] = len(listed), np.arange(len(group))
-            listed.append(pack)
-            if progress:
-                progress(Progress("backup", min(first + size, len(pages)), len(pages)))
-    segments = []
-    for name, segment in copy.segments.items():
-        segments.append(SegmentPart(name, len(listed)))
-        listed.append(_store_segment(segment, packs, set(sound)))
-    generation = max(archive.generations(destination), default=0) + 1
-    return Manifest(
-        archive.FORMAT, generation, time.time(), importlib.metadata.version("ragstone"), copy.identity, copy.schema,
-        copy.page_size, digest.digest(), listed, places.tobytes(), segments,
-    )  # fmt: skip
+def _identity(folder: Path) -> str:
+    with mapped(folder):
+        source = connect_reader(folder)
+        try:
+            require_current(source, folder)
+            row = source.execute(queries()["get_state"], (IDENTITY,)).fetchone()
+        finally:
+            let_go(source)
+    return str(row[0]) if row else ""
 
 
 def _reusable(places: Table, old: Table, earlier: Manifest, sound: set[int], page_size: int) -> NDArray[np.bool_]:
@@ -394,14 +371,11 @@ def _read_pages(file: BufferedReader, pages: list[int], page_size: int) -> Itera
         yield file.read(page_size)
 
 
-def _store_segment(file: BufferedReader, packs: _Packs, sound: set[str]) -> Pack:
-    """Index files never change: one that was stored before is only named again."""
-    size = os.fstat(file.fileno()).st_size
-    name = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=32)).hexdigest()
-    if name in sound:
-        return Pack(name, size)
-    file.seek(0)
-    return packs.add(iter(lambda: file.read(READ_BYTES), b""))
+def _read_files(paths: Sequence[Path]) -> Iterator[bytes]:
+    for path in paths:
+        with path.open("rb") as file:
+            while block := file.read(READ_BYTES):
+                yield block
 
 
 def _write(path: Path, data: bytes) -> None:

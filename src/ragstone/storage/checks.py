@@ -18,6 +18,11 @@ _COUNTED: Final = {
     "check_waiting": "entries wait for a vector without need",
     "check_uses": "uses of a space have no queue, or one too many",
     "check_terms": "kept index terms belong to no chunk",
+    "check_extractions": "extractions belong to no chunk",
+    "check_memory_documents": "documents of memory are no item",
+    "check_memory_items": "items of memory have no document of one chunk there, or were told by nobody",
+    "check_memory_texts": "items of memory do not have the words of their first telling",
+    "check_memory_sources": "sources of items are gone and the items were not told",
 }
 
 

@@ -28,8 +28,7 @@ DATABASE: Final = "ragstone.db"
 SEGMENTS: Final = "segments"
 SCRATCH: Final = "scratch"
 BUILDING: Final = "restoring"
-ASIDE: Final = "before-restore"
-"""Folders of a restore that is under way (storage/restore.py)."""
+"""Folder of a restore that is under way (storage/restore.py)."""
 CACHES: Final = ("cache.db", "cache.db-wal", "cache.db-shm")
 """Files in the data folder that hold answers to earlier questions and nothing else."""
 PAGE_SIZE: Final = 8192

@@ -12,7 +12,7 @@ import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -21,11 +21,12 @@ import apsw
 
 from ..errors import RagstoneError, StoreError
 from .checks import problems
-from .connect import ASIDE, BUILDING, DATABASE, LOG_BYTES, SCRATCH, SEGMENTS, connect_reader, connect_writer, mapped
+from .connect import BUILDING, DATABASE, LOG_BYTES, SCRATCH, SEGMENTS, connect_reader, connect_writer, mapped
+from .layout import JOBS, SHARED, UPLOADS, own_files, tenant_folders
 from .migrations import newest, queries, require_current, version
 from .purge import SCRATCH_SECONDS, STATEMENTS, clear_scratch
-from .restore import undo_half
 from .sqlite import SqliteStore
+from .swap import settle
 from .writer import lock_gate, open_gate
 
 WAIT_SECONDS: Final = 30.0
@@ -46,12 +47,52 @@ class Finding:
 
 
 def findings(folder: Path) -> Iterator[Finding]:
-    """In the order in which they are best mended. Nothing is changed by looking."""
+    """Of a data folder, of what its tenants share and of every other tenant's, in the order in which they are best
+    mended. Nothing is changed by looking."""
     if not (folder / DATABASE).exists():
         return
+    yield from _own(folder)
+    yield from _shared(folder)
+    for place in tenant_folders(folder):
+        for finding in _own(folder / place):
+            yield replace(finding, detail=f"{place}: {finding.detail}")
+
+
+def _shared(folder: Path) -> Iterator[Finding]:
+    """Jobs and accounts: nothing of them can be made again."""
+    hint = "Restore a backup (`ragstone restore DIR --replace`), or move the file away: a new one is made."
+    for name in SHARED:
+        if not (folder / name).exists():
+            continue
+        try:
+            with mapped(folder):
+                connection = connect_reader(folder, name)
+                try:
+                    found: Any = connection.execute("PRAGMA integrity_check(1)").get
+                    gone = _gone(connection, folder) if name == JOBS and version(connection) else []
+                finally:
+                    connection.close()
+        except RagstoneError as error:
+            yield Finding(name, error.message, hint)
+            continue
+        if found != "ok":
+            yield Finding(name, f"damaged: {found}", hint)
+        if gone:
+            detail = f"the uploads of {len(gone)} jobs are gone ({', '.join(gone[:MOST_NAMED])})"
+            yield Finding(name, detail, "Upload them again; `ragstone jobs cancel ID` ends such a job.")
+
+
+def _gone(connection: apsw.Connection, folder: Path) -> list[str]:
+    """Ids of jobs that wait for an upload that is not there."""
+    names = {path.name for place in ("", *tenant_folders(folder)) for path in (folder / place / UPLOADS).glob("*")}
+    rows = connection.execute("SELECT jobs.id, files.name FROM files JOIN jobs ON jobs.number = files.job").fetchall()
+    return sorted({str(id_) for id_, name in rows if name not in names})
+
+
+def _own(folder: Path) -> Iterator[Finding]:
     yield from _permissions(folder)
-    if any((folder / name).exists() for name in (ASIDE, BUILDING)):
-        yield Finding("restore", "one was interrupted", mend=lambda: _behind_gate(folder, lambda: undo_half(folder)))
+    if (folder / BUILDING).exists():
+        yield Finding("restore", "one was interrupted", mend=lambda: settle(folder))
     old = [path.name for path in (folder / SCRATCH).glob("*") if _older(path)]
     if old:
         detail = f"{len(old)} temporary files or folders belong to nobody"
@@ -69,8 +110,8 @@ def findings(folder: Path) -> Iterator[Finding]:
 
 def _permissions(folder: Path) -> Iterator[Finding]:
     def open_() -> list[Path]:
-        every = (folder, *folder.rglob("*"))
-        return [path for path in every if not path.is_symlink() and path.stat().st_mode & 0o077]
+        every = (folder, *own_files(folder))
+        return [path for path in every if not path.is_symlink() and path.lstat().st_mode & 0o077]
 
     def close() -> None:
         for path in open_():
@@ -195,11 +236,6 @@ def _segments(connection: apsw.Connection, folder: Path) -> Iterator[Finding]:
 
 def _void(_result: object) -> None:
     pass
-
-
-def _behind_gate(folder: Path, work: Callable[[], None]) -> None:
-    with _gate(folder):
-        work()
 
 
 @contextmanager

@@ -24,7 +24,7 @@ from .writer import POLL_SECONDS, lock_gate, open_gate
 WAIT_SECONDS: Final = 60.0
 SCRATCH_SECONDS: Final = 3600.0
 """Temporary files of this age belong to nobody any more."""
-STATEMENTS: Final = ("purge_embeddings", "purge_terms", "purge_waiting", "purge_roots")
+STATEMENTS: Final = ("purge_embeddings", "purge_extractions", "purge_terms", "purge_waiting", "purge_roots")
 
 
 def purge_database(

@@ -1,23 +1,22 @@
 """A generation of a backup becomes the data folder.
 
-Everything is built and checked in DATA/restoring first. What follows is short, behind the write gate and SQLite's
-exclusive lock: the old log is merged into the old database, the index files are moved to their place (their names are
-their own), the old database gets a second name in DATA/before-restore, and one rename puts the new database in its
-place. A process that dies before that rename leaves the old data, one that dies after it leaves the restored.
+Everything is built and checked in DATA/restoring first. What follows is short, behind the write gate and while SQLite's
+exclusive lock is held on every database: a plan is written to DATA/restoring/plan, and what it names is moved to its
+place (storage/swap.py). A process that dies before the plan is durable leaves the old data; after it, whoever opens any
+part of the data for writing goes on where it stopped, before it looks at anything.
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import apsw
 import numpy as np
@@ -25,20 +24,30 @@ import numpy as np
 from ..errors import DiskFull, InputError, NotFound, StoreBusy, StoreDamaged, StoreNewer
 from ..types import Progress, ProgressCallback
 from . import archive
-from .archive import READ_BYTES, Manifest, Table
+from .archive import READ_BYTES, DatabasePart, Manifest, Table
 from .checks import problems
-from .connect import ASIDE, BUILDING, DATABASE, SCRATCH, SEGMENTS, forget_caches, mapped, os_error
+from .connect import BUILDING, DATABASE, SCRATCH, SEGMENTS, os_error
+from .layout import (
+    ACCOUNTS_GATE,
+    CONVERSATIONS,
+    JOBS_GATE,
+    LOGS,
+    ORIGINALS,
+    SHARED,
+    TENANTS,
+    UPLOADS,
+    tenant_folders,
+)
 from .migrations import migrate, newest
+from .moment import allow_files
+from .swap import NAMES, PLAN, WAIT_SECONDS, Plan, alone, carry_out, errors, go_on, in_use, write_plan
 from .writer import GATE, lock_gate, open_gate
 
-WAIT_SECONDS: Final = 2.0
-"""For a process that is just leaving the folder."""
-_LOGS: Final = (f"{DATABASE}-wal", f"{DATABASE}-shm", f"{DATABASE}-journal")
-_OURS: Final = {DATABASE, *_LOGS, GATE, SEGMENTS, SCRATCH, BUILDING, ASIDE, "indexer.lock"}
-_RETIRED: Final = (60, b"\x7f\xff\xff\xff")
-"""Place and value of the schema number in a database that was replaced: who opened it a moment before is refused."""
-_EXCLUSIVE: Final = (0x40000000, 512)
-"""The bytes of a database file that SQLite locks, as offset and length."""
+_OURS: Final = {
+    *NAMES, *(f"{name}{log}" for name in NAMES for log in LOGS), GATE, JOBS_GATE, SEGMENTS, SCRATCH, BUILDING,
+    UPLOADS, ORIGINALS, CONVERSATIONS, TENANTS, ACCOUNTS_GATE, "indexer.lock", "jobs", "server.token",
+    "server.rates",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,45 +79,32 @@ def restore(
         if not numbers:
             raise NotFound(f"{source} holds no generation yet.", "`ragstone backup` makes one.")
         manifest = archive.read_manifest(source, numbers[-1] if generation is None else generation)
-        if manifest.schema > newest():
-            raise StoreNewer(
-                f"generation {manifest.generation} was written by a newer version of Ragstone ({manifest.version}).",
-                "Install that version, then restore.",
-            )
+        for part in manifest.databases:
+            if part.schema > (newest() if part.name == DATABASE else SHARED[part.name]):
+                raise StoreNewer(
+                    f"generation {manifest.generation} was written by a newer version of Ragstone "
+                    f"({manifest.version}).",
+                    "Install that version, then restore.",
+                )
         made = not folder.exists()
         _require_place(folder, replace)
         try:
             _prepare_place(folder)
-            with _gate(folder), _mapped(folder):
-                undo_half(folder)
+            with _gates(folder), errors(folder):
+                go_on(folder)
                 _require_room(folder, manifest)
                 _build(source, manifest, folder / BUILDING, progress)
-                documents = _checked(folder / BUILDING / DATABASE, manifest, source)
+                documents = sum(_checked(folder / BUILDING, part, manifest, source) for part in manifest.databases)
                 _swap(folder, manifest)
         except BaseException:
-            shutil.rmtree(folder / BUILDING, ignore_errors=True)
+            if not (folder / BUILDING / PLAN).exists():
+                shutil.rmtree(folder / BUILDING, ignore_errors=True)
             if made and not (folder / DATABASE).exists():
                 shutil.rmtree(folder, ignore_errors=True)
             raise
     return RestoreReport(
         manifest.generation, manifest.created, manifest.total, documents, time.monotonic() - started
     )
-
-
-def undo_half(folder: Path) -> None:
-    """Removes what a restore that was killed left: before its rename the old data stays, after it the restored. The
-    caller holds the gate."""
-    shutil.rmtree(folder / BUILDING, ignore_errors=True)
-    aside = folder / ASIDE
-    if not aside.exists():
-        return
-    old, now = aside / DATABASE, folder / DATABASE
-    if not old.exists() or (now.exists() and old.samefile(now)):
-        for name in _LOGS:
-            if (aside / name).exists():
-                (aside / name).replace(folder / name)
-    shutil.rmtree(aside)
-    archive.sync_folder(folder)
 
 
 def _prepare_place(folder: Path) -> None:
@@ -125,7 +121,7 @@ def _require_place(folder: Path, replace: bool) -> None:
         return
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder.", "Choose another with --data.")
-    has_data = (folder / DATABASE).exists() and (folder / DATABASE).stat().st_size > 0
+    has_data = any((folder / name).exists() and (folder / name).stat().st_size for name in NAMES)
     if has_data and not replace:
         raise InputError(
             f"the data folder {folder} holds data already.", "Choose another with --data, or give --replace."
@@ -137,33 +133,17 @@ def _require_place(folder: Path, replace: bool) -> None:
 
 
 @contextmanager
-def _mapped(folder: Path) -> Iterator[None]:
-    try:
-        with mapped(folder):
-            yield
-    except OSError as error:
-        raise os_error(error, folder) from error
-
-
-@contextmanager
-def _gate(folder: Path) -> Iterator[None]:
-    """Nobody opens the folder for writing meanwhile."""
-    gate = open_gate(folder)
-    try:
-        try:
-            lock_gate(gate, folder, time.monotonic() + WAIT_SECONDS)
-        except StoreBusy as error:
-            raise _in_use(folder) from error
+def _gates(folder: Path) -> Iterator[None]:
+    """Nobody opens the documents or the queue for writing meanwhile."""
+    with ExitStack() as held:
+        for name in (GATE, JOBS_GATE):
+            gate = open_gate(folder, name)
+            held.callback(os.close, gate)
+            try:
+                lock_gate(gate, folder, time.monotonic() + WAIT_SECONDS)
+            except StoreBusy as error:
+                raise in_use(folder) from error
         yield
-    finally:
-        os.close(gate)
-
-
-def _in_use(folder: Path) -> StoreBusy:
-    return StoreBusy(
-        f"the data folder {folder} is in use by another process; nothing was changed.",
-        "Stop what uses it (`fuser -v` names it), then restore.",
-    )
 
 
 def _require_room(folder: Path, manifest: Manifest) -> None:
@@ -180,32 +160,46 @@ def _require_room(folder: Path, manifest: Manifest) -> None:
 
 
 def _build(source: Path, manifest: Manifest, into: Path, progress: ProgressCallback | None) -> None:
-    """Writes the database and the index files, each pack checked before a byte of it is used."""
-    into.mkdir(mode=0o700)
-    places = manifest.table()
-    segments = {part.pack: part.name for part in manifest.segments}
-    for name in segments.values():
-        if Path(name).name != name:
-            raise archive.damaged(source, manifest.generation, f"{name!r} is no name of an index file")
-    database = os.open(into / DATABASE, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
-        os.ftruncate(database, manifest.size)
+    """Writes databases, index files, uploads and originals, each pack checked before a byte of it is used."""
+    files = [(UPLOADS, one) for one in manifest.uploads] + [(ORIGINALS, one) for one in manifest.originals]
+    used = {"", *(part.folder for part in manifest.databases), *(one.folder for _, one in files)}
+    for place in sorted(used):
+        own = (into / place / name for name in (SEGMENTS, UPLOADS, ORIGINALS))
+        for path in (into, into / TENANTS, into / place, *own):
+            path.mkdir(mode=0o700, exist_ok=True)
+    allow_files(len(manifest.databases))
+    with ExitStack() as opened:
+        databases: list[tuple[int, DatabasePart, Table]] = []
+        for part in manifest.databases:
+            path = into / part.folder / part.name
+            database = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            opened.callback(os.close, database)
+            os.ftruncate(database, part.size)
+            databases.append((database, part, part.table()))
         for number, pack in enumerate(manifest.packs):
             problem = archive.unsound(source, pack, read=True)
             if problem:
                 raise archive.damaged(source, manifest.generation, problem)
             with archive.pack_path(source, pack.name).open("rb") as file:
-                if number in segments:
-                    _copy_file(file, into / segments[number])
-                else:
-                    _copy_pages(file, database, places, number, manifest.page_size)
+                for database, part, places in databases:
+                    _copy_pages(file, database, places, number, part.page_size)
+                    for segment in part.segments:
+                        if segment.pack == number:
+                            _copy_file(file, 0, pack.size, into / part.folder / SEGMENTS / segment.name)
+                for below, kept in files:
+                    if kept.pack == number:
+                        path = into / kept.folder / below / kept.name
+                        path.parent.mkdir(mode=0o700, exist_ok=True)
+                        _copy_file(file, kept.offset, kept.size, path)
             if progress:
                 progress(Progress("restore", number + 1, len(manifest.packs)))
-        os.fsync(database)
-    finally:
-        os.close(database)
-    if archive.file_digest(into / DATABASE) != manifest.digest:
-        raise archive.damaged(source, manifest.generation, "the pages do not make the database that was backed up")
+        for database, _, _ in databases:
+            os.fsync(database)
+    for part in manifest.databases:
+        if archive.file_digest(into / part.folder / part.name) != part.digest:
+            raise archive.damaged(
+                source, manifest.generation, f"the pages do not make the {part.name} that was backed up"
+            )
 
 
 def _copy_pages(file: BufferedReader, database: int, places: Table, number: int, page_size: int) -> None:
@@ -215,30 +209,37 @@ def _copy_pages(file: BufferedReader, database: int, places: Table, number: int,
         os.pwrite(database, file.read(page_size), page * page_size)
 
 
-def _copy_file(source: BufferedReader, path: Path) -> None:
+def _copy_file(source: BufferedReader, offset: int, size: int, path: Path) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    source.seek(offset)
     with open(descriptor, "wb") as target:
-        while block := source.read(READ_BYTES):
+        while size and (block := source.read(min(size, READ_BYTES))):
             target.write(block)
+            size -= len(block)
         target.flush()
         os.fsync(target.fileno())
 
 
-def _checked(path: Path, manifest: Manifest, source: Path) -> int:
-    """Brings the copy to the schema of this version and looks at every row; returns the number of documents."""
+def _checked(building: Path, part: DatabasePart, manifest: Manifest, source: Path) -> int:
+    """Brings a copy to the schema of this version and looks at every row; returns the number of documents."""
+    path, documents = building / part.folder / part.name, 0
     try:
         connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
         try:
             connection.pragma("journal_mode", "DELETE")
-            migrate(connection, path.parent)
-            found = next(problems(connection), "")
-            documents = int(connection.execute("SELECT count(*) FROM documents").get)
+            if part.name == DATABASE:
+                migrate(connection, path.parent)
+                found = next(problems(connection), "")
+                documents = int(connection.execute("SELECT count(*) FROM documents").get)
+            else:
+                answer: Any = connection.execute("PRAGMA integrity_check(1)").get
+                found = "" if answer == "ok" else str(answer)
         finally:
             connection.close()
     except (apsw.Error, StoreDamaged) as error:
         raise archive.damaged(source, manifest.generation, str(error)) from error
     if found:
-        raise archive.damaged(source, manifest.generation, found)
+        raise archive.damaged(source, manifest.generation, f"{part.folder}/{part.name}: {found}".lstrip("/"))
     return documents
 
 
@@ -246,91 +247,19 @@ def _checked(path: Path, manifest: Manifest, source: Path) -> int:
 
 
 def _swap(folder: Path, manifest: Manifest) -> None:
-    new, now, aside = folder / BUILDING, folder / DATABASE, folder / ASIDE
-    with _alone(now), _retired(now):
-        for part in manifest.segments:
-            (new / part.name).replace(folder / SEGMENTS / part.name)
-        archive.sync_folder(folder / SEGMENTS)
-        forget_caches(folder)
-        if now.exists():
-            aside.mkdir(mode=0o700)
-            _second_name(now, aside / DATABASE)
-            for name in _LOGS:  # of a database that SQLite cannot open; else they are merged and gone
-                if (folder / name).exists():
-                    (folder / name).replace(aside / name)
-            archive.sync_folder(aside)
-        archive.sync_folder(folder)
-        (new / DATABASE).replace(now)
-        archive.sync_folder(folder)
-    shutil.rmtree(aside, ignore_errors=True)
-    shutil.rmtree(new, ignore_errors=True)
-    named = {part.name for part in manifest.segments}
-    for path in (folder / SEGMENTS).iterdir():
-        if path.name not in named:
-            path.unlink()
-    archive.sync_folder(folder)
-
-
-@contextmanager
-def _retired(database: Path) -> Iterator[None]:
-    """A reader that opened the old file while the lock was held, and gets it afterwards, must not take it for the
-    data. Written past SQLite, whose journal would lie beside the new database."""
-    if not database.exists():
-        yield
-        return
-    descriptor = os.open(database, os.O_RDWR | os.O_CLOEXEC)
-    try:
-        yield
-        if os.fstat(descriptor).st_ino != database.stat().st_ino:
-            os.pwrite(descriptor, _RETIRED[1], _RETIRED[0])
-    finally:
-        os.close(descriptor)
-
-
-@contextmanager
-def _alone(database: Path) -> Iterator[None]:
-    """While nobody else has the database open. Its log is merged into it; where it is too damaged for SQLite, its
-    lock alone is held. Raises StoreBusy."""
-    if not database.exists() or not database.stat().st_size:
-        yield
-        return
-    connection = apsw.Connection(str(database), flags=apsw.SQLITE_OPEN_READWRITE)
-    try:
-        connection.set_busy_timeout(int(WAIT_SECONDS * 1000))
-        connection.pragma("locking_mode", "EXCLUSIVE")
-        connection.execute("BEGIN EXCLUSIVE; COMMIT")
-        connection.pragma("journal_mode", "DELETE")
-        connection.execute("BEGIN EXCLUSIVE; COMMIT")
-    except (apsw.BusyError, apsw.LockedError) as error:
-        connection.close(True)
-        raise _in_use(database.parent) from error
-    except apsw.Error:
-        connection.close(True)
-        with _locked_bytes(database):
-            yield
-        return
-    try:
-        yield
-    finally:
-        connection.close(True)
-
-
-@contextmanager
-def _locked_bytes(database: Path) -> Iterator[None]:
-    descriptor = os.open(database, os.O_RDWR | os.O_CLOEXEC)
-    try:
-        start, length = _EXCLUSIVE
-        try:
-            fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, length, start)
-        except OSError as error:
-            raise _in_use(database.parent) from error
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _second_name(path: Path, second: Path) -> None:
-    try:
-        second.hardlink_to(path)
-    except OSError:  # a disk without links
-        shutil.copy2(path, second)
+    """Whoever opens a tenant's documents or the accounts from now on waits at the gate in `settle`; those who have them
+    open are found here."""
+    new = folder / BUILDING
+    own = [part for part in manifest.databases if not part.folder]
+    plan = Plan([part.name for part in own], [segment.name for part in own for segment in part.segments])
+    for place in tenant_folders(folder):
+        with alone(folder / place / DATABASE):
+            pass
+    with ExitStack() as held:
+        for name in NAMES:
+            held.enter_context(alone(folder / name))
+        for path in (new, *new.rglob("*")):
+            if path.is_dir():
+                archive.sync_folder(path)
+        write_plan(new, plan)
+        carry_out(folder, plan)

@@ -14,8 +14,8 @@ from ..protocols import Segment
 from ..types import Change, Chunk, Document, Metadata, Page, PreparedChunk, PreparedDocument, Turn
 
 Row = Sequence[Any]
-OPERATIONS: Final = ("add", "delete", "embed")
-ADD, DELETE, EMBED = range(3)
+OPERATIONS: Final = ("add", "delete", "embed", "extract")
+ADD, DELETE, EMBED, EXTRACT = range(4)
 
 _encode_json = msgspec.json.Encoder().encode
 _decode_metadata = msgspec.json.Decoder(dict[str, str | int | float | bool]).decode

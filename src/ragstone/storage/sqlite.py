@@ -6,13 +6,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
@@ -22,14 +23,14 @@ import numpy as np
 
 from ..errors import DiskFull, InputError, NotFound, StoreDamaged, StoreReadOnly
 from ..faults import reach
+from ..memory_types import MEMORY
 from ..protocols import ChangeSpaces, Guard, Ids, Known, Owners, Pending, PutResult, Segment, Store, Vectors
 from ..text.analysis import ANALYSIS_VERSION
 from ..types import Change, Chunk, Document, Filter, PreparedDocument, SpaceUse, Terms
 from . import rows, space_uses, writes
+from .chats import SqliteChats
 from .checks import problems
 from .connect import (
-    ASIDE,
-    BUILDING,
     ReaderPool,
     connect_reader,
     connect_writer,
@@ -39,8 +40,13 @@ from .connect import (
     prepare_folder,
     require_data,
 )
+from .graph import SqliteGraph
+from .layout import served_by
+from .memory import SqliteMemory, followed
+from .memory_sources import follow_changed
 from .migrations import migrate, newest, queries, require_current, version
 from .selection import selected_documents
+from .swap import settle
 from .writer import POLL_SECONDS, Work, Writer, lock_gate, open_gate
 
 T = TypeVar("T")
@@ -80,6 +86,9 @@ class SqliteStore(Store):
         with self._readers.use() as connection:
             require_current(connection, self._folder)
         self._writer = Writer(self._folder, busy_timeout)
+        self._memory = SqliteMemory(self._readers, self._write)
+        self._chats = SqliteChats(self._readers, self._write)
+        self._graph = SqliteGraph(self._readers, self._write)
 
     def _initialise(self, busy_timeout: float) -> None:
         """Behind the gate, so that of several processes that open a new folder one makes the database."""
@@ -87,7 +96,7 @@ class SqliteStore(Store):
         gate = open_gate(self._folder)
         try:
             lock_gate(gate, self._folder, deadline)
-            self._settle()
+            settle(self._folder, gated=served_by(self._folder) == self._folder)
             with mapped(self._folder):
                 connection = connect_writer(self._folder)
                 try:
@@ -101,13 +110,6 @@ class SqliteStore(Store):
                     let_go(connection)
         finally:
             os.close(gate)
-
-    def _settle(self) -> None:
-        """A restore that was killed is undone, or finished where the new database stands already."""
-        if any((self._folder / name).exists() for name in (ASIDE, BUILDING)):
-            from .restore import undo_half
-
-            undo_half(self._folder)
 
     def _require_writable(self, connection: apsw.Connection) -> None:
         if connection.readonly("main") or not os.access(self._folder, os.W_OK):
@@ -125,6 +127,18 @@ class SqliteStore(Store):
     @property
     def folder(self) -> Path:
         return self._folder
+
+    @property
+    def memory(self) -> SqliteMemory:
+        return self._memory
+
+    @property
+    def chats(self) -> SqliteChats:
+        return self._chats
+
+    @property
+    def graph(self) -> SqliteGraph:
+        return self._graph
 
     @property
     def read_only(self) -> bool:
@@ -160,6 +174,9 @@ class SqliteStore(Store):
 
     # ------------------------------------------------------------------ collections
     def collections(self) -> list[str]:
+        return [name for name in self.every_collection() if name != MEMORY]
+
+    def every_collection(self) -> list[str]:
         with self._readers.use() as connection:
             return [row[0] for row in connection.execute(SQL["collection_names"])]
 
@@ -175,7 +192,7 @@ class SqliteStore(Store):
         self._write(lambda connection: _run(connection, "create_collection", (name,)))
 
     def drop_collection(self, name: str) -> None:
-        self._write(lambda connection: writes.drop_collection(connection, name), frees=True)
+        self._write(followed(lambda connection: writes.drop_collection(connection, name)), frees=True)
 
     def revision(self, collection: str) -> int:
         with self._readers.use() as connection:
@@ -188,7 +205,7 @@ class SqliteStore(Store):
         unchanged = self._unchanged(collection, documents)
         if unchanged is not None:
             return unchanged
-        return self._write(_guarded(guard, lambda connection: writes.put(connection, collection, documents)))
+        return self._write(_guarded(guard, lambda connection: _put(connection, collection, documents)))
 
     def _unchanged(self, collection: str, documents: Sequence[PreparedDocument]) -> list[PutResult] | None:
         """The results where there is nothing to write at all: then no fsync is spent."""
@@ -203,14 +220,17 @@ class SqliteStore(Store):
         return results
 
     def delete(self, collection: str, uris: Sequence[str], *, guard: Guard | None = None) -> list[str]:
-        return self._write(
-            _guarded(guard, lambda connection: writes.delete(connection, collection, uris)), frees=True
-        )
+        work: Work[list[str]] = followed(lambda connection: writes.delete(connection, collection, uris))
+        return self._write(_guarded(guard, work), frees=True)
 
-    def known(self, collection: str) -> dict[str, Known]:
+    def known(self, collection: str, uris: Iterable[str] | None = None) -> dict[str, Known]:
         with self._readers.snapshot() as connection:
             owner = writes.collection_id(connection, collection)
-            return {row[0]: Known(*row[1:]) for row in connection.execute(SQL["known"], (owner,))}
+            if uris is None:
+                found = connection.execute(SQL["known"], (owner,))
+            else:
+                found = connection.execute(SQL["known_of"], (owner, json.dumps([uri for uri in uris if _stored(uri)])))
+            return {row[0]: Known(*row[1:]) for row in found}
 
     def document(self, collection: str, uri: str) -> Document:
         with self._readers.snapshot() as connection:
@@ -262,6 +282,10 @@ class SqliteStore(Store):
         with self._readers.snapshot() as connection:
             ids = [row[0] for row in connection.execute(SQL["chunks_of_document"], (document_id,))]
             return rows.chunks(fetch(connection, SQL["chunks"], (_array(ids),))) if ids else []
+
+    def whole_documents(self, ids: Sequence[int]) -> list[tuple[int, int, str, str]]:
+        with self._readers.use() as connection:
+            return fetch(connection, SQL["whole_documents"], (_array(ids),)) if len(ids) else []
 
     def chunk_ids(self, collection: str, filter: Filter | None = None) -> Ids:
         """Read-only array: it may be given to several callers."""
@@ -448,6 +472,12 @@ def _keep_log(connection: apsw.Connection, deadline: float) -> None:
         time.sleep(POLL_SECONDS)
 
 
+def _put(connection: apsw.Connection, collection: str, documents: Sequence[PreparedDocument]) -> list[PutResult]:
+    results = writes.put(connection, collection, documents)
+    follow_changed(connection, [result.document_id for result in results if result.state == "updated"])
+    return results
+
+
 def _guarded(guard: Guard | None, work: Work[T]) -> Work[T]:
     if guard is None:
         return work
@@ -484,3 +514,12 @@ def _queue(connection: apsw.Connection, owner: int, space: str) -> int | None:
     if row is None or connection.execute(SQL["queue"], (owner, row[0])).fetchone() is None:
         return None
     return int(row[0])
+
+
+def _stored(text: str) -> bool:
+    """Whether the database can hold it: it has no halves of surrogate pairs."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -130,7 +130,7 @@ def _write(connection: apsw.Connection, owner: int, difference: _Difference) -> 
     if difference.removed:  # after the new ones, in the log too: who follows it in parts never misses both
         _remove_chunks(connection, owner, [id_ for id_, _ in difference.removed])
     # After the new chunks are there: a text that only moved to another document keeps its vector.
-    _forget_vectors(connection, (hash_ for _, hash_ in difference.removed))
+    _forget_derived(connection, (hash_ for _, hash_ in difference.removed))
 
 
 def _reuse_vectors(connection: apsw.Connection, owner: int, added: list[tuple[int, bytes]]) -> None:
@@ -178,10 +178,12 @@ def _remove_chunks(connection: apsw.Connection, owner: int, ids: list[int]) -> N
     connection.executemany(SQL["log"], [(owner, DELETE, id_, None) for id_ in ids])
 
 
-def _forget_vectors(connection: apsw.Connection, hashes: Iterable[bytes]) -> None:
-    unique = dict.fromkeys(hashes)
+def _forget_derived(connection: apsw.Connection, hashes: Iterable[bytes]) -> None:
+    """Vectors and extractions of texts that no chunk holds any more."""
+    unique = [{"hash": hash_} for hash_ in dict.fromkeys(hashes)]
     if unique and connection.execute(SQL["spaces"]).fetchone():
-        connection.executemany(SQL["forget_embedding"], [{"hash": hash_} for hash_ in unique])
+        connection.executemany(SQL["forget_embedding"], unique)
+    connection.executemany(SQL["forget_extraction"], unique)
 
 
 def delete(connection: apsw.Connection, collection: str, uris: Sequence[str]) -> list[str]:
@@ -193,18 +195,18 @@ def delete(connection: apsw.Connection, collection: str, uris: Sequence[str]) ->
         if row is not None:
             found[uri] = row[0]
     if found:
-        _remove_documents(connection, owner, list(found.values()))
+        remove_documents(connection, owner, list(found.values()))
     return list(found)
 
 
-def _remove_documents(connection: apsw.Connection, owner: int, ids: list[int]) -> None:
+def remove_documents(connection: apsw.Connection, owner: int, ids: list[int]) -> None:
     wanted = apsw.carray(np.array(ids, dtype=np.int64))
     gone = fetch(connection, SQL["hashes_of_documents"], (wanted,))
     if gone:
         _remove_chunks(connection, owner, sorted(id_ for id_, _ in gone))
     reach("delete.documents")
     connection.executemany(SQL["delete_document"], [(id_,) for id_ in ids])
-    _forget_vectors(connection, (hash_ for _, hash_ in gone))
+    _forget_derived(connection, (hash_ for _, hash_ in gone))
     connection.execute(SQL["raise_revision"], (owner,))
 
 
@@ -212,9 +214,12 @@ def drop_collection(connection: apsw.Connection, name: str) -> None:
     owner = collection_id(connection, name)
     ids = [row[0] for row in connection.execute(SQL["document_ids"], (owner,))]
     if ids:
-        _remove_documents(connection, owner, ids)
+        remove_documents(connection, owner, ids)
     reach("drop.documents")
-    for statement in ("drop_uses", "drop_waiting", "drop_queues", "drop_segments", "drop_roots", "drop_collection"):
+    for statement in (
+        "drop_uses", "drop_waiting", "drop_queues", "drop_segments", "drop_roots", "drop_graph_decisions",
+        "drop_collection",
+    ):  # fmt: skip
         connection.execute(SQL[statement], (owner,))
     connection.execute(SQL["raise_revision"], (owner,))
 

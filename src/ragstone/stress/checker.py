@@ -10,7 +10,9 @@ from typing import Final
 import numpy as np
 
 from ..knowledge_base import KnowledgeBase
+from ..memory_types import MEMORY
 from ..storage.rows import embedded_text
+from . import recollections
 from .history import History, Key
 from .texts import mark, text
 from .workload import MAIN, SIDE, found
@@ -57,6 +59,8 @@ def _documents(kb: KnowledgeBase, history: History) -> tuple[dict[Key, int], lis
             version = present[key] = int(document.metadata["version"])
             if kb.store.document_text(document.id) != text(document.uri, version):
                 torn.append(document.uri)
+    remembered, wrong = recollections.found(kb, history.keys())
+    present |= remembered
     for key in history.keys() | present.keys():
         version_found = present.get(key)
         if version_found not in history.allowed(key):
@@ -65,6 +69,7 @@ def _documents(kb: KnowledgeBase, history: History) -> tuple[dict[Key, int], lis
         *_named("acknowledged but not there, or not in its acknowledged version", lost),
         *_named("there although removed or never asked for", surplus),
         *_named("with a text that is no version's", torn),
+        *wrong[:_NAMED],
     ]
 
 
@@ -99,7 +104,7 @@ def _vectors(kb: KnowledgeBase, history: History, present: dict[Key, int], keys:
     must = history.embedded()
     missing, other = [], []
     for key in sorted(wanted | must):
-        if key not in present:
+        if key not in present or key.collection == MEMORY:
             continue
         chunks = kb.store.document_chunks(kb.store.document(*key).id)
         for status in kb.spaces(key.collection):

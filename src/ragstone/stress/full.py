@@ -16,7 +16,7 @@ from .checker import check
 from .disk import FAULTS, POSSIBLE, Disk, Fault
 from .history import History, Journal
 from .report import Report, Run
-from .workload import Workload, open_folder, short_log
+from .workload import Workload, open_folder, small_limits
 
 WARM_STEPS: Final = 25
 """Operations before the faults, over the folder that every cycle begins with."""
@@ -55,7 +55,7 @@ def faulty_disk(run: Run) -> Report:
     shutil.rmtree(base, ignore_errors=True)
     base.mkdir(parents=True)
     journal = Journal(base / "journal")
-    with open_folder(base / "data") as kb, short_log():
+    with open_folder(base / "data") as kb, small_limits():
         work = Workload(kb, journal, random.Random(f"{run.seed} base"))
         for _ in range(WARM_STEPS):
             work.step()
@@ -89,7 +89,7 @@ def _cycle(run: Run, base: Path, plan: _Plan, report: Report, number: int) -> No
     problems: list[str] = []
     disk = Disk(folder / "data", plan)
     try:
-        with disk.mounted(), short_log():
+        with disk.mounted(), small_limits():
             kb = _opened(folder / "data", plan, problems)
             try:
                 _work(kb, Workload(kb, journal, chance), plan, problems)

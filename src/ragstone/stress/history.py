@@ -10,12 +10,15 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
+
+from ..errors import RagstoneError
 
 
 class Key(NamedTuple):
@@ -25,7 +28,8 @@ class Key(NamedTuple):
 
 class Line(msgspec.Struct, omit_defaults=True):
     """`changes` maps uris to the version asked for, None for a removal. `whole`: all of it or nothing takes effect.
-    `done` with `uris` answers for these only."""
+    `stands`: of `changes`, what stands on a document of the collection `on` (its uri) and goes with it. `done` with
+    `uris` answers for these only."""
 
     kind: str
     process: int
@@ -34,6 +38,8 @@ class Line(msgspec.Struct, omit_defaults=True):
     collection: str = ""
     changes: dict[str, int | None] = {}
     whole: bool = False
+    stands: dict[str, str] = {}
+    on: str = ""
     uris: list[str] = []
     text: str = ""
 
@@ -46,10 +52,32 @@ class Journal:
         self._process = os.getpid()
         self._request = 0
 
-    def begin(self, collection: str, changes: Mapping[str, int] | Mapping[str, None], *, whole: bool = False) -> int:
+    def begin(
+        self,
+        collection: str,
+        changes: Mapping[str, int] | Mapping[str, None],
+        *,
+        whole: bool = False,
+        stands: Mapping[str, str] | None = None,
+        on: str = "",
+    ) -> int:
         self._request += 1
-        self._write(Line("begin", self._process, self._request, time.monotonic(), collection, dict(changes), whole))
+        self._write(
+            Line(
+                "begin", self._process, self._request, time.monotonic(), collection, dict(changes), whole,
+                dict(stands or {}), on,
+            )
+        )  # fmt: skip
         return self._request
+
+    @contextmanager
+    def failing(self, request: int) -> Iterator[None]:
+        """Inside, an error of Ragstone is written down as the request's."""
+        try:
+            yield
+        except RagstoneError:
+            self.failed(request)
+            raise
 
     def done(self, request: int, uris: Iterable[str]) -> None:
         self._write(Line("done", self._process, request, time.monotonic(), uris=list(uris)))
@@ -99,6 +127,8 @@ class History:
     _settled: dict[Key, int | None] = field(default_factory=dict)
     _open: dict[Key, list[_Attempt]] = field(default_factory=dict)
     _requests: dict[tuple[int, int], _Request] = field(default_factory=dict)
+    _standing: dict[Key, set[Key]] = field(default_factory=dict)
+    """By document, what was told to stand on it."""
     _embedded: set[Key] = field(default_factory=set)
     _offsets: dict[Path, int] = field(default_factory=dict)
 
@@ -121,6 +151,10 @@ class History:
         known = self._requests.get((line.process, line.request))
         if line.kind == "begin":
             attempts = {Key(line.collection, uri): _Attempt(v, line.at) for uri, v in line.changes.items()}
+            for key in [key for key, attempt in attempts.items() if attempt.version is None]:
+                attempts |= {other: _Attempt(None, line.at) for other in self._standing_on(key)}
+            for uri, document in line.stands.items():
+                self._standing.setdefault(Key(line.on, document), set()).add(Key(line.collection, uri))
             request = _Request(line.process, line.collection, line.whole and len(attempts) > 1, attempts)
             self._requests[line.process, line.request] = request
             for key, attempt in attempts.items():
@@ -128,8 +162,9 @@ class History:
                 self._embedded.discard(key)
         elif line.kind == "done" and known is not None:
             for uri in line.uris:
-                attempt = known.attempts[Key(known.collection, uri)]
-                attempt.ended, attempt.acknowledged = line.at, True
+                key = Key(known.collection, uri)
+                for attempt in _answered(known.attempts, key, self._standing_on(key)):
+                    attempt.ended, attempt.acknowledged = line.at, True
             self.acknowledged += len(line.uris)
         elif line.kind == "failed" and known is not None:
             _end(known, line.at)
@@ -187,10 +222,21 @@ class History:
         self._requests.clear()
         return halves
 
+    def _standing_on(self, document: Key) -> set[Key]:
+        """What was told to stand on it and may be there."""
+        return self._standing.get(document, set()) & self.keys()
+
     def _stood(self, key: Key, at: float) -> bool:
         """Whether the document was there before `at` and nobody asked for a change since."""
         allowed = self.allowed(key)
         return len(allowed) == 1 and None not in allowed and all(a.ended < at for a in self._open.get(key, ()))
+
+
+def _answered(attempts: Mapping[Key, _Attempt], key: Key, standing: Iterable[Key]) -> Iterator[_Attempt]:
+    """The attempt of a key, and of a removed document those of what stood on it."""
+    yield attempts[key]
+    if attempts[key].version is None:
+        yield from (attempts[other] for other in standing if other in attempts)
 
 
 def _end(request: _Request, at: float) -> None:

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Final
 
 from ..assemble import open_queue
-from ..jobs.uploads import FOLDER, Uploads
+from ..jobs.uploads import Uploads
 from ..protocols import Queue
+from ..storage.layout import UPLOADS as FOLDER
 from .job_process import COLLECTION, using
 from .report import Report, Run
 from .texts import mark, text

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import random
 import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -61,6 +63,8 @@ class Measured:
     load: Load
     samples: list[Sample] = field(default_factory=list)
     seconds: float = 0.0
+    machine_load: tuple[float, float] = (0.0, 0.0)
+    """Processes that wanted to run, the mean of a minute (of the machine that sends), at the beginning and the end."""
 
     def table(self) -> dict[str, dict[str, float]]:
         """Figures of each kind and of `all`; latencies are milliseconds."""
@@ -75,12 +79,13 @@ class Measured:
 def figures(samples: Sequence[Sample], seconds: float) -> dict[str, float]:
     """Latencies of answers below 400; 429 and 503 are `refused`, all others are `errors`."""
     good = sorted(s.latency for s in samples if 0 < s.status < 400)
-    refused = sum(s.status in (429, 503) for s in samples)
+    refused = sorted(s.latency for s in samples if s.status in (429, 503))
     found = {
         "requests": float(len(samples)),
         "per second": len(good) / seconds if seconds else 0.0,
-        "refused": float(refused),
-        "errors": float(len(samples) - len(good) - refused),
+        "refused": float(len(refused)),
+        "refused p99": 1_000 * quantile(refused, 0.99),
+        "errors": float(len(samples) - len(good) - len(refused)),
         "sent late p99": 1_000 * quantile(sorted(s.late for s in samples), 0.99),
     }
     return found | {
@@ -115,6 +120,7 @@ class _Client:
         kinds = self._chance.choices(KINDS, self._load.mix, k=wanted)
         measured = Measured(self._load, [Sample(kind, n / self._load.rate) for n, kind in enumerate(kinds)])
         requests = [self._request(n, sample.kind) for n, sample in enumerate(measured.samples)]
+        load_before = _machine_load()
         begun = time.perf_counter()
         tasks = []
         for sample, request in zip(measured.samples, requests, strict=True):
@@ -124,6 +130,7 @@ class _Client:
             tasks.append(asyncio.ensure_future(self._one(sample, request, begun)))
         await asyncio.gather(*tasks)
         measured.seconds = time.perf_counter() - begun
+        measured.machine_load = load_before, _machine_load()
         for _, writer in self._idle:
             writer.close()
         return measured
@@ -183,3 +190,18 @@ class _Client:
         else:
             self._idle.append((reader, writer))
         return status
+
+
+def _machine_load() -> float:
+    return os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+
+
+def read_questions(file: Path) -> list[str]:
+    """One a line. Raises InputError."""
+    try:
+        found = [line.strip() for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{file} cannot be read: {error}.", "Give a text file in UTF-8.") from error
+    if not found:
+        raise InputError(f"{file} holds no question.", "Write one a line.")
+    return found

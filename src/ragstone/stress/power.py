@@ -13,7 +13,7 @@ from .checker import check
 from .disk import Disk, Fault
 from .history import History, Journal
 from .report import Report, Run
-from .workload import Workload, open_folder, short_log
+from .workload import Workload, open_folder, small_limits
 
 EPOCH: Final = 25
 """Cuts over one folder; then a new one. A cycle is repeated from the first of its folder."""
@@ -63,7 +63,7 @@ def _until_cut(data: Path, journal: Path, chance: random.Random, moment: int) ->
     problems: list[str] = []
     keeper = Journal(journal)
     try:
-        with disk.mounted(), short_log():
+        with disk.mounted(), small_limits():
             kb = open_folder(data)
             try:
                 work = Workload(kb, keeper, chance)

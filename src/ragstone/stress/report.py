@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -57,7 +58,12 @@ class Run:
         numbers = range(self.cycles) if self.only is None else range(first, self.only + 1)
         for number in numbers:
             failed = len(report.failures)
-            cycle(number, report)
+            try:
+                cycle(number, report)
+            except Exception as error:  # noqa: BLE001 – all of them are failures of the cycle
+                # Also what has no type of ours: without its cycle it could not be repeated.
+                place = "".join(traceback.format_exception(error, limit=-6))
+                report.fail(number, f"{type(error).__name__} left the cycle", [place])
             report.cycles += 1
             if self.progress:
                 failure = report.failures[-1] if len(report.failures) > failed else None

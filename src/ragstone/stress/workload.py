@@ -8,11 +8,13 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 from typing import Final
 
 from .. import spaces
 from ..assemble import open_knowledge_base
-from ..errors import InputError, NotFound, RagstoneError
+from ..errors import InputError, NotFound
+from ..index import vector_codes
 from ..index.sealing import indexer_lock, remove_orphans, trim_log
 from ..knowledge_base import KnowledgeBase
 from ..settings import Settings, at
@@ -20,6 +22,7 @@ from ..storage import writer
 from ..testing import HashEmbedder
 from ..types import MetadataValue, Progress
 from .history import Journal
+from .recollections import Recollecting
 from .texts import mark, text
 
 MAIN: Final = "main"
@@ -29,7 +32,7 @@ DIMENSION: Final = 8
 OTHER_DIMENSION: Final = 12
 """Of the space that is added, switched to and dropped now and then."""
 CHUNK_TOKENS: Final = 32
-USUAL: Final = 5
+USUAL: Final = 9
 """Operations of a workload that does not administer."""
 _KEPT: Final = 30
 """Log entries that trimming leaves."""
@@ -55,18 +58,23 @@ def open_folder(folder: Path) -> KnowledgeBase:
 
 
 @contextmanager
-def short_log() -> Iterator[None]:
-    """Inside, the write-ahead log is copied into the database after pages that a short run fills, and vectors are
-    removed in batches that a small space has several of."""
-    before = writer.LOG_PAGES, writer.LOG_PAGES_FORCED
-    dropped = spaces.DROPPED
-    vars(writer).update(LOG_PAGES=60, LOG_PAGES_FORCED=240)
-    vars(spaces).update(DROPPED=4)
+def small_limits() -> Iterator[None]:
+    """Inside, a short run meets what lies beyond limits: the write-ahead log is copied into the database after few
+    pages, vectors are removed in batches that a small space has several of, and small segments get codes and lists.
+    Those hold so few rows that searches still score all."""
+    limits: tuple[tuple[ModuleType, dict[str, int]], ...] = (
+        (writer, {"LOG_PAGES": 60, "LOG_PAGES_FORCED": 240}),
+        (spaces, {"DROPPED": 4}),
+        (vector_codes, {"EXACT_ROWS": 16, "LISTED_ROWS": 40}),
+    )
+    before = [(module, {name: vars(module)[name] for name in small}) for module, small in limits]
+    for module, small in limits:
+        vars(module).update(small)
     try:
         yield
     finally:
-        vars(writer).update(LOG_PAGES=before[0], LOG_PAGES_FORCED=before[1])
-        vars(spaces).update(DROPPED=dropped)
+        for module, usual in before:
+            vars(module).update(usual)
 
 
 class Workload:
@@ -93,12 +101,14 @@ class Workload:
         self._prefix = prefix
         self._shared = list(shared)
         self._population = population
+        self._recollecting = Recollecting(kb, journal, chance, prefix)
         self._known: dict[str, set[str]] = {MAIN: set(), SIDE: set()}
         for collection, uris in self._known.items():
             if collection in kb.store.collections():
                 uris.update(uri for uri in kb.store.known(collection) if uri.startswith(prefix))
         usual: list[tuple[Callable[[], None], int]] = [
             (self.put, 30), (self.remove, 14), (self.embed, 10), (self.seal, 10), (self.look, 10),
+            (self.tell, 12), (self._recollecting.forget, 5), (self.extract, 6), (self.decide, 3),
         ]  # fmt: skip
         rare: list[tuple[Callable[[], None], int]] = [
             (self.trim, 4), (self.tidy, 3), (self.rebuild, 2), (self.drop, 3), (self.change_spaces, 8),
@@ -115,7 +125,10 @@ class Workload:
         for _ in range(4):
             self.put()
             self.put(SIDE)
+            self.tell()
             self.embed()
+            self.extract()
+            self.decide()
             self.remove()
             self.seal()
         if len(self._operations) > USUAL and MAIN in self._kb.store.collections():
@@ -146,7 +159,7 @@ class Workload:
                 self._journal.done(request, [step.item])
                 self._known[collection].add(step.item)
 
-        with self._failing(request):
+        with self._journal.failing(request):
             self._kb.add_texts(
                 [item(uri, version) for uri, version in versions.items()], collection=collection, progress=acknowledge
             )
@@ -163,7 +176,7 @@ class Workload:
             return
         request = self._journal.begin(MAIN, dict.fromkeys(uris), whole=True)
         try:
-            with self._failing(request):
+            with self._journal.failing(request):
                 self._kb.remove(uris, collection=MAIN)
                 self._journal.done(request, uris)
                 self._known[MAIN].difference_update(uris)
@@ -176,16 +189,38 @@ class Workload:
             return
         uris = list(self._kb.store.known(SIDE))
         request = self._journal.begin(SIDE, dict.fromkeys(uris), whole=True)
-        with self._failing(request):
+        with self._journal.failing(request):
             self._kb.drop_collection(SIDE)
             self._journal.done(request, uris)
             self._known[SIDE].clear()
+
+    def tell(self) -> None:
+        """Knowledge stands on documents that are there and that nobody else removes meanwhile."""
+        stored = self._kb.store.known(MAIN) if MAIN in self._kb.store.collections() else {}
+        self._recollecting.tell(sorted(uri for uri in stored if uri.startswith(self._prefix)), MAIN)
 
     def embed(self) -> None:
         if MAIN in self._kb.store.collections():
             began = time.monotonic()
             self._kb.embed_pending(collection=MAIN)
             self._journal.embedded(MAIN, began)
+
+    def extract(self) -> None:
+        if MAIN in self._kb.store.collections():
+            self._kb.graph.build(MAIN)
+
+    def decide(self) -> None:
+        """Something by hand about two entities; others may have decided otherwise, or removed their texts."""
+        if MAIN not in self._kb.store.collections():
+            return
+        entities = self._kb.graph.view(MAIN).entities
+        held = self._kb.graph.decisions(MAIN)
+        with suppress(InputError):
+            if held and self._chance.random() < 0.4:
+                self._kb.graph.withdraw(held[0].a, held[0].b, collection=MAIN)
+            elif len(entities) > 1:
+                one, other = self._chance.sample(range(len(entities)), 2)
+                self._kb.graph.merge(entities[one].id, entities[other].id, collection=MAIN)
 
     def change_spaces(self) -> None:
         """A random change of roles. What is refused is refused for a reason: others change them too."""
@@ -251,14 +286,6 @@ class Workload:
             return
         if uri not in found(self._kb, MAIN, mark(uri, version)):
             self._journal.problem(f"{uri} is not found by its word in the process that added it")
-
-    @contextmanager
-    def _failing(self, request: int) -> Iterator[None]:
-        try:
-            yield
-        except RagstoneError:
-            self._journal.failed(request)
-            raise
 
 
 def _space(dimension: int) -> str:

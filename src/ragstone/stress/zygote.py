@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -20,7 +21,8 @@ import msgspec
 from ..errors import RagstoneError
 from ..faults import watch
 from .history import Journal
-from .workload import Workload, open_folder, short_log
+from .transcripts import learned, open_memory
+from .workload import Workload, open_folder, small_limits
 
 TELL_WHERE = signal.SIGUSR1
 """Makes a working process write where its threads are to stderr."""
@@ -39,6 +41,9 @@ class Order(msgspec.Struct):
     administers: bool = True
     point: str = ""
     nth: int = 1
+    transcript: str = ""
+    """Learned instead of the work."""
+    piped: bool = False
 
 
 class Worker:
@@ -114,13 +119,21 @@ def serve() -> None:
         os.write(1, b"%d\n" % os.waitstatus_to_exitcode(status))
 
 
+def _learn(order: Order) -> None:
+    with watch(_killer(order.point, order.nth)), open_memory(Path(order.folder)) as kb:
+        learned(kb, Path(order.transcript), piped=order.piped)
+
+
 def _work(order: Order) -> None:
     """Never returns."""
     code = 1
     journal = Journal(Path(order.journal))
     faulthandler.register(TELL_WHERE)
     try:
-        with watch(_killer(order.point, order.nth)), short_log(), open_folder(Path(order.folder)) as kb:
+        if order.transcript:
+            _learn(order)
+            os._exit(0)
+        with watch(_killer(order.point, order.nth)), small_limits(), open_folder(Path(order.folder)) as kb:
             chance = random.Random(order.seed)
             work = Workload(
                 kb, journal, chance, prefix=order.prefix, shared=order.shared, administers=order.administers
@@ -132,7 +145,8 @@ def _work(order: Order) -> None:
                     work.step()
         code = 0
     except BaseException as error:  # noqa: BLE001 - the caller reads it in the journal
-        journal.problem(f"the working process failed: {type(error).__name__}: {error}")
+        place = "".join(traceback.format_exception(error, limit=-6))
+        journal.problem(f"the working process failed: {type(error).__name__}: {error}\n{place}")
     finally:
         os._exit(code)
 

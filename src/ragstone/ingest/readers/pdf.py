@@ -56,7 +56,7 @@ class _PageContent:
 
 def read(blob: Blob, limits: ReadLimits) -> ParsedDocument:
     """Raises EncryptedFile, NoTextLayer, DamagedFile, EmptyFile, LimitExceeded."""
-    with _open(blob.data, limits) as document:
+    with open_document(blob.data, limits) as document:
         count = len(document)
         if count > limits.pdf_pages:
             raise LimitExceeded(
@@ -82,7 +82,8 @@ def read(blob: Blob, limits: ReadLimits) -> ParsedDocument:
     return ParsedDocument(text, title, MEDIA_TYPE, "", tuple(pages), found, metadata)
 
 
-def _open(data: bytes, limits: ReadLimits) -> Any:
+def open_document(data: bytes, limits: ReadLimits) -> Any:
+    """A context manager. Raises EmptyFile, EncryptedFile, DamagedFile."""
     if not data:
         raise EmptyFile("The file is empty (0 bytes).")
     passwords: list[str | None] = [None, *limits.passwords]

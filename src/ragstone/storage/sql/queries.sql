@@ -40,6 +40,16 @@ DELETE FROM documents WHERE id = ?
 -- name: known
 SELECT uri, content_hash, size, modified FROM documents WHERE collection_id = ?
 
+-- name: known_of
+-- documents of these uris (a JSON array), and members of archives of these uris ('0' follows '/'); CROSS JOIN:
+-- SQLite keeps this order, and looks each name up instead of reading all documents
+SELECT d.uri, d.content_hash, d.size, d.modified
+FROM json_each(?2) AS n CROSS JOIN documents AS d ON d.uri = n.value WHERE d.collection_id = ?1
+UNION ALL
+SELECT d.uri, d.content_hash, d.size, d.modified
+FROM json_each(?2) AS n CROSS JOIN documents AS d
+ON d.uri >= n.value || '!/' AND d.uri < n.value || '!0' WHERE d.collection_id = ?1
+
 -- name: document
 SELECT d.id, c.name, d.uri, d.title, d.media_type, d.language, d.metadata, d.content_hash, d.size, d.characters,
        d.chunks, d.modified, d.added, d.pages
@@ -78,6 +88,13 @@ CROSS JOIN collections k ON k.id = d.collection_id
 
 -- name: chunks_of_document
 SELECT id FROM chunks WHERE document_id = ? ORDER BY ordinal
+
+-- name: whole_documents
+SELECT d.id, c.id, k.name, d.title
+FROM carray(?) wanted
+CROSS JOIN documents d ON d.id = wanted.value AND d.chunks = 1
+CROSS JOIN chunks c ON c.document_id = d.id
+CROSS JOIN collections k ON k.id = d.collection_id
 
 -- name: text_of_document
 SELECT text FROM chunks WHERE document_id = ? ORDER BY ordinal
@@ -215,6 +232,13 @@ DELETE FROM waiting WHERE collection_id = ? AND space_id = ? AND chunk_id = ?
 
 -- name: count_waiting
 SELECT count(*) FROM waiting WHERE collection_id = ? AND space_id = ?
+
+-- name: count_every_waiting
+-- And collections of which nothing was embedded yet: those have no queue.
+SELECT (SELECT count(*) FROM waiting) + (
+    SELECT count(*) FROM collections c
+    WHERE NOT EXISTS (SELECT 1 FROM queues q WHERE q.collection_id = c.id)
+    AND EXISTS (SELECT 1 FROM documents d WHERE d.collection_id = c.id AND d.chunks > 0))
 
 -- name: newest_waiting
 SELECT c.id, c.content_hash, c.context, c.text

@@ -1,0 +1,226 @@
+"""The stage of a search that asks the knowledge graph: what else belongs to the question and to the first hits.
+
+Four things speak for a passage beside its own score: it opens with a name that the question names (a speaker, a
+headword); the passages beside it are hits; a walk from the first hits through rare entities leads to it; and the words
+of the question once more, which vectors moved by feedback lose. A document that was shown already then stands back, so
+that ten hits are ten pieces of evidence. Weights: docs/decisions/0032-graph-retrieval.md.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, Literal
+
+import numpy as np
+
+from ..protocols import GraphSearch, Ids, Scores, Store
+from ..types import Chunk, Hit, Mode
+from .talk import is_talk, speaker, turns_beside
+
+FIRST: Final = 3
+"""Hits from which a way to another is told."""
+
+LINKED: Final = 1
+"""Entities that the question must name."""
+TURNS: Final = 0.5
+"""Share of the best hits that are turns where they are of a conversation."""
+
+When = Literal["auto", "off", "always"]
+Ranking = tuple[Ids, Scores, Scores, Scores]
+"""As `fuse` gives it: ids, fused scores, lexical and dense scores."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mixing:
+    """Weights on a scale on which the best fused score is 1. `depth`: hits that are looked at, `around`: the best of
+    them, whose neighbours are."""
+
+    opening: float = 0.3
+    beside: float = 0.2
+    bridge: float = 0.1
+    words: float = 0.15
+    again: float = 0.2
+    depth: int = 60
+    around: int = 20
+
+
+TALK: Final = Mixing()
+PROSE: Final = Mixing(opening=0.0, beside=0.0, bridge=0.3, words=0.0, again=0.0)
+"""Where the best hits are no turns: there the walk alone was measured to help, and the rest to cost."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Mixed:
+    """`graph`: of each id its score by the graph, NaN where the walk did not come. `used`: the graph had a part in it;
+    `behind`: it would have had, and is brought up to date now. `steady`: it was of the revisions that the indexes
+    have. `bridge`: weight of the walk where nothing else was added."""
+
+    ranking: Ranking
+    graph: Scores
+    used: bool
+    behind: bool = False
+    steady: bool = True
+    bridge: float = 0.0
+
+
+def consult(
+    graph: GraphSearch,
+    store: Store,
+    query: str,
+    language: str,
+    revisions: Mapping[str, int],
+    ranking: Ranking,
+    mode: Mode,
+    when: When,
+    allow: Mapping[str, Ids | None],
+    *,
+    spread: bool,
+) -> Mixed:
+    """`ranking` with what the graph leads to; unchanged where the question names nothing that the graph knows. With
+    `spread`, documents that were shown stand back."""
+    ids, scores, _, _ = ranking
+    reached = [graph.reach(name, query, language, (ids, scores), named=mode == "graph") for name in revisions]
+    known = [one for one in reached if one is not None]
+    if len(known) < len(reached):
+        return _unchanged(ranking, behind=True)
+    steady = all(one.revision == at for one, at in zip(known, revisions.values(), strict=True))
+    if mode == "mixed" and when == "auto" and sum(one.linked for one in known) < LINKED:
+        return replace(_unchanged(ranking), steady=steady)
+    walked = np.concatenate([one.chunks for one in known])
+    shares = np.concatenate([one.scores for one in known])
+    if all(wanted is not None for wanted in allow.values()):
+        allowed = np.isin(walked, np.concatenate([wanted for wanted in allow.values() if wanted is not None]))
+        walked, shares = walked[allowed], shares[allowed]
+    if mode == "graph":
+        return replace(_walked(ranking, walked, shares), steady=steady)
+    names = frozenset(name for one in known for name in one.names)
+    best = store.chunks(ids[: TALK.around].tolist())
+    talk = is_talk(best, TURNS)
+    mixing = TALK if talk else PROSE
+    mixed = _mixed(ranking, best, (walked, shares), names, store, allow, mixing, spread=spread)
+    return replace(mixed, steady=steady, bridge=0.0 if talk else mixing.bridge)
+
+
+def _unchanged(ranking: Ranking, *, behind: bool = False) -> Mixed:
+    return Mixed(ranking, np.full(len(ranking[0]), np.nan, dtype=np.float32), used=False, behind=behind)
+
+
+def _walked(ranking: Ranking, walked: Ids, shares: Scores) -> Mixed:
+    """By the walk alone, equal shares by the score before it."""
+    ids, scores, raw_lex, raw_dense = ranking
+    every = np.union1d(ids, walked)
+    at = np.searchsorted(every, walked)
+    own = _on(every, ids, scores)[at]
+    order = np.lexsort((walked, -own, -shares))
+    order = order[shares[order] > 0]
+    lex, dense = (_on(every, ids, values, np.nan)[at][order] for values in (raw_lex, raw_dense))
+    return Mixed((walked[order], shares[order], lex, dense), shares[order], used=True)
+
+
+def _mixed(
+    ranking: Ranking,
+    near: Sequence[Chunk],
+    walk: tuple[Ids, Scores],
+    names: frozenset[str],
+    store: Store,
+    allow: Mapping[str, Ids | None],
+    mixing: Mixing,
+    *,
+    spread: bool,
+) -> Mixed:
+    ids, scores, raw_lex, raw_dense = ranking
+    walked, shares = walk
+    best = {chunk.id: chunk for chunk in near}
+    every = np.union1d(ids, walked)
+    own = _on(every, ids, scores)
+    lex, dense = _on(every, ids, raw_lex, np.nan), _on(every, ids, raw_dense, np.nan)
+    graph = _on(every, walked, shares, np.nan)
+    top = float(own.max()) if len(own) else 0.0
+    own = own / top if top > 0.0 else own
+    high = float(np.nanmax(lex)) if np.isfinite(lex).any() else 0.0
+    total = own + mixing.bridge * np.nan_to_num(graph)
+    if high > 0.0:
+        total = total + mixing.words * np.nan_to_num(lex) / high
+    gains = (
+        {}
+        if not mixing.beside
+        else _beside(store, near, dict(zip(every.tolist(), own.tolist(), strict=True)), allow, mixing)
+    )
+    new = np.setdiff1d(np.array(list(gains), dtype=np.int64), every)
+    if len(new):
+        both = np.concatenate([every, new])
+        order = np.argsort(both)
+        every = both[order]
+        total = np.concatenate([total, np.zeros(len(new), dtype=np.float32)])[order]
+        nothing = np.full(len(new), np.nan, dtype=np.float32)
+        lex, dense, graph = (np.concatenate([values, nothing])[order] for values in (lex, dense, graph))
+    total[np.searchsorted(every, list(gains))] += list(gains.values())
+    order = np.lexsort((every, -total))[: mixing.depth]
+    found = best | _found(store, [i for i in every[order].tolist() if i not in best])
+    asked = set(ids.tolist())
+    for position in order.tolist():
+        chunk = found.get(int(every[position]))
+        if chunk is not None and chunk.id in asked and speaker(chunk) in names:
+            total[position] += mixing.opening
+    order = np.lexsort((every, -total))
+    if spread:
+        order = _spread(order, every, total, found, mixing)
+    total = (total / max(float(total.max()), 1e-9) if len(total) else total).astype(np.float32)
+    return Mixed((every[order], total[order], lex[order], dense[order]), graph[order], used=True)
+
+
+def _found(store: Store, ids: Sequence[int]) -> dict[int, Chunk]:
+    return {chunk.id: chunk for chunk in store.chunks(ids)} if ids else {}
+
+
+def _beside(
+    store: Store, best: Sequence[Chunk], own: Mapping[int, float], allow: Mapping[str, Ids | None], mixing: Mixing
+) -> dict[int, float]:
+    """What stands beside the best hits, with its share of their scores."""
+    gains: dict[int, float] = {}
+    collection = {chunk.id: chunk.collection for chunk in best}
+    for hit, ids in turns_beside(store, best).items():
+        wanted = allow[collection[hit]]
+        for other in ids:
+            if other in own or wanted is None or bool(np.isin(other, wanted)):
+                gains[other] = gains.get(other, 0.0) + mixing.beside * own[hit]
+    return gains
+
+
+def with_reasons(hits: Sequence[Hit], graph: GraphSearch, query: str, language: str) -> list[Hit]:
+    """Each with the way through the graph that leads to it, where there is one."""
+    first = [hit.chunk.id for hit in hits[:FIRST]]
+    told: dict[int, str] = {}
+    for collection in dict.fromkeys(hit.chunk.collection for hit in hits):
+        chunks = [h.chunk for h in hits if h.chunk.collection == collection and h.parts.graph is not None]
+        reasons = graph.reasons(collection, query, language, first, chunks)
+        told.update((chunk.id, reason) for chunk, reason in zip(chunks, reasons, strict=True))
+    return [replace(hit, reason=told.get(hit.chunk.id, "")) for hit in hits]
+
+
+def is_late(deadline: float | None) -> bool:
+    return deadline is not None and time.monotonic() >= deadline
+
+
+def _on(every: Ids, ids: Ids, values: Scores, missing: float = 0.0) -> Scores:
+    out = np.full(len(every), missing, dtype=np.float32)
+    out[np.searchsorted(every, ids)] = values
+    return out
+
+
+def _spread(order: Ids, every: Ids, total: Scores, found: Mapping[int, Chunk], mixing: Mixing) -> Ids:
+    """Each passage stands back by `again` for every better one of its document."""
+    seen: Counter[int] = Counter()
+    best = float(total.max()) if len(total) else 0.0
+    kept = total.copy()
+    for position in order[: mixing.depth]:
+        chunk = found.get(int(every[position]))
+        if chunk is not None:
+            kept[position] -= mixing.again * best * seen[chunk.document_id]
+            seen[chunk.document_id] += 1
+    head = order[: mixing.depth]
+    head = head[np.lexsort((every[head], -kept[head]))]
+    return np.concatenate([head, order[mixing.depth :]])

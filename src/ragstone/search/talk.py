@@ -1,0 +1,57 @@
+"""Conversations among what was found: which passages are turns, and which turns stand beside each other."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from ..protocols import Store
+from ..text.turns import LONG
+from ..types import Chunk
+
+_SPEAKER: Final = re.compile(r"[^\W\d_][^\n:|=(){}\[\];]{0,40}:\s+\S")
+_MARK: Final = re.compile(r"[\s>*_#-]*")
+BESIDE: Final = 2
+"""Turns before and after one that are beside it."""
+GAP: Final = 2
+"""Documents of others between two neighbours that are looked over, and as many that were removed."""
+
+
+def is_talk(chunks: Sequence[Chunk], share: float) -> bool:
+    """Whether at least `share` of the passages are turns."""
+    return bool(chunks) and sum(map(is_turn, chunks)) >= share * len(chunks)
+
+
+def is_turn(chunk: Chunk) -> bool:
+    """Whether at least half of its lines open with a name and a colon."""
+    lines = [line for line in chunk.text.splitlines() if line.strip()]
+    spoken = sum(_SPEAKER.match(line, _MARK.match(line).end()) is not None for line in lines)  # type: ignore[union-attr]
+    return bool(lines) and 2 * spoken >= len(lines)
+
+
+def speaker(chunk: Chunk) -> str:
+    """Who says a turn of one line; "" for what has several lines, which may be of several speakers."""
+    text = chunk.text.strip()
+    name, colon, _ = text.partition(":")
+    return name.strip().casefold() if colon and "\n" not in text else ""
+
+
+def turns_beside(store: Store, chunks: Sequence[Chunk]) -> Mapping[int, list[int]]:
+    """For each chunk the ids of those beside it: documents of one chunk, of the same collection and title, in the
+    order in which the documents were first added. An edited document keeps its place."""
+    wanted = {chunk.document_id: chunk for chunk in chunks if chunk.title and len(chunk.text) <= LONG}
+    width = BESIDE + GAP
+    around = sorted({d + step for d in wanted for step in range(-width, width + 1)})
+    series: defaultdict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)
+    for document, chunk_id, collection, title in store.whole_documents(around):
+        series[collection, title].append((document, chunk_id))
+    beside: dict[int, list[int]] = {}
+    for chunk in wanted.values():
+        row = series.get((chunk.collection, chunk.title), [])
+        at = next((n for n, (document, _) in enumerate(row) if document == chunk.document_id), None)
+        if at is not None:
+            near = row[max(0, at - BESIDE) : at] + row[at + 1 : at + 1 + BESIDE]
+            beside[chunk.id] = [i for document, i in near if abs(document - chunk.document_id) <= width]
+    return beside
