@@ -152,6 +152,58 @@ export interface Tenant {
   id: string;
   name: string;
   created?: string | number | null;
+  quotas: Quotas;
+}
+
+export interface Quotas {
+  documents: number;
+  bytes: number;
+  requests_per_minute: number;
+  tokens_per_day: number;
+}
+
+export interface AuditEntry {
+  id: number;
+  at: string;
+  key: string;
+  action: string;
+  target: string;
+  address: string;
+}
+
+export interface SpaceUse {
+  collection: string;
+  space: string;
+  role: "active" | "preferred" | "building" | "kept" | "dropping";
+  model: string;
+  chunks: number;
+  embedded: number;
+  waiting: number;
+}
+
+export interface SpaceList {
+  items: SpaceUse[];
+  models: { name: string; languages: string; installed: boolean; requirement: string }[];
+}
+
+export interface Comparison {
+  name: string;
+  questions: number;
+  answers: number;
+  rated: number;
+}
+
+export interface ComparedQuestion {
+  name: string;
+  number: number;
+  questions: number;
+  answers: number;
+  answers_rated: number;
+  question: string;
+  expected: string;
+  refuse: boolean;
+  criteria: string[];
+  sides: { id: string; label: string; text: string; citations: { document: string; text: string }[]; scores: Record<string, number> | null }[];
 }
 
 /** What the server refuses, as its problem document says it; `status` 0: it was not reached. */
@@ -162,15 +214,17 @@ export class Problem extends Error {
     readonly hint = "",
     readonly code = "",
     readonly id = "",
+    readonly retryAfter = 0,
   ) {
     super(message);
   }
 }
 
 let session: Session | null = null;
-let onSignedOut: () => void = () => {};
+let onSignedOut: (asked: boolean) => void = () => {};
 
-export function whenSignedOut(then: () => void): void {
+/** `then` learns whether the person asked for it; else the session has ended. */
+export function whenSignedOut(then: (asked: boolean) => void): void {
   onSignedOut = then;
 }
 
@@ -186,7 +240,7 @@ async function problemOf(response: Response): Promise<Problem> {
     // not a problem document: the status line has to do
   }
   const message = told.detail || told.title || response.statusText || `HTTP ${response.status}`;
-  return new Problem(response.status, String(message), told.hint ?? "", told.code ?? "", told.id ?? "");
+  return new Problem(response.status, String(message), told.hint ?? "", told.code ?? "", told.id ?? "", Number(response.headers.get("Retry-After")) || 0);
 }
 
 async function send(method: string, path: string, init: RequestInit = {}): Promise<Response> {
@@ -198,8 +252,8 @@ async function send(method: string, path: string, init: RequestInit = {}): Promi
     throw new Problem(0, "unreachable");
   }
   if (response.status === 401 && path !== "/v1/session") {
+    if (session) onSignedOut(false);
     session = null;
-    onSignedOut();
   }
   if (!response.ok) throw await problemOf(response);
   return response;
@@ -216,6 +270,11 @@ export async function get<T>(path: string, signal?: AbortSignal): Promise<T> {
 export async function post<T>(path: string, body: unknown, signal?: AbortSignal): Promise<T> {
   const type = { "Content-Type": "application/json" };
   return json<T>(await send("POST", path, { headers: headers(type), body: JSON.stringify(body), signal }));
+}
+
+export async function put<T>(path: string, body: unknown): Promise<T> {
+  const type = { "Content-Type": "application/json" };
+  return json<T>(await send("PUT", path, { headers: headers(type), body: JSON.stringify(body) }));
 }
 
 export async function remove(path: string): Promise<void> {
@@ -238,7 +297,7 @@ export async function resume(): Promise<Session> {
 export async function signOut(): Promise<void> {
   await remove("/v1/session");
   session = null;
-  onSignedOut();
+  onSignedOut(true);
 }
 
 export interface ServerEvent {
@@ -275,11 +334,12 @@ async function* eventsOf(response: Response): AsyncGenerator<ServerEvent> {
 export async function* ask(
   question: string,
   collections: string[] | undefined,
+  conversation: string,
   signal: AbortSignal,
 ): AsyncGenerator<ServerEvent> {
   const response = await send("POST", "/v1/ask", {
     headers: headers({ "Content-Type": "application/json", Accept: "text/event-stream" }),
-    body: JSON.stringify({ question, stream: true, ...(collections ? { collections } : {}) }),
+    body: JSON.stringify({ question, conversation, stream: true, ...(collections ? { collections } : {}) }),
     signal,
   });
   yield* eventsOf(response);
@@ -313,8 +373,8 @@ export function upload(
       } catch {
         // an answer without JSON is told by its status
       }
-      if (request.status >= 200 && request.status < 300) resolve((told.job ?? told) as Job);
-      else reject(new Problem(request.status, String(told.detail ?? request.statusText), String(told.hint ?? "")));
+      if (request.status >= 200 && request.status < 300) resolve(told as unknown as Job);
+      else reject(new Problem(request.status, String(told.detail ?? request.statusText), String(told.hint ?? ""), "", "", Number(request.getResponseHeader("Retry-After")) || 0));
     };
     signal.addEventListener("abort", () => request.abort());
     request.send(form);
@@ -322,6 +382,6 @@ export function upload(
 }
 
 /** `crypto.randomUUID` is missing where a page comes over plain HTTP from another machine. */
-function randomName(): string {
+export function randomName(): string {
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (b) => b.toString(16).padStart(2, "0")).join("");
 }

@@ -18,6 +18,12 @@ function colors(): { lines: string[]; text: string; grid: string } {
   return { lines: [of("--line-1"), of("--line-2"), of("--line-3"), of("--line-4")], text: of("--soft"), grid: of("--border") };
 }
 
+/** Seconds are told where the minutes would repeat themselves. */
+function clock(times: number[]): Intl.DateTimeFormatOptions {
+  const minutes = ((times.at(-1) ?? 0) - (times[0] ?? 0)) / 60;
+  return { hour: "2-digit", minute: "2-digit", hour12: false, ...(minutes < 6 ? { second: "2-digit" } : {}) };
+}
+
 export function Chart(props: { title: string; times: number[]; lines: Line[]; format: (value: number) => string }) {
   const { title, times, lines, format } = props;
   const box = useRef<HTMLDivElement>(null);
@@ -39,7 +45,7 @@ export function Chart(props: { title: string; times: number[]; lines: Line[]; fo
           cursor: { drag: { x: false, y: false } },
           tzDate: (ts) => new Date(ts * 1000),
           axes: [
-            { ...axis, values: (_, ticks) => ticks.map((s) => new Date(s * 1000).toLocaleTimeString(language(), { hour: "2-digit", minute: "2-digit" })) },
+            { ...axis, values: (_, ticks) => ticks.map((s) => new Date(s * 1000).toLocaleTimeString(language(), clock(times))) },
             { ...axis, size: 62, values: (_, ticks) => ticks.map(format) },
           ],
           scales: { y: { range: (_, low, high) => [Math.min(0, low ?? 0), Math.max(high ?? 0, 1e-6) * 1.1] } },

@@ -4,14 +4,17 @@ import { render } from "preact";
 import { useCallback, useEffect, useState } from "preact/hooks";
 import { Problem, resume, type Session, signIn, signOut, whenSignedOut } from "./api";
 import { language, setLanguage, t, type Text } from "./i18n";
-import { Empty, Failure, Field, Icon, type IconName, Loading } from "./parts";
+import { Empty, Failure, Field, Icon, type IconName, Loading, useGet } from "./parts";
 import { go, link, useRoute } from "./route";
 import { Uploads } from "./uploads";
 import { AskView } from "./views/ask";
+import { CompareView } from "./views/compare";
 import { DocumentView } from "./views/document";
 import { DocumentsView } from "./views/documents";
+import type { GraphView } from "./views/graph";
 import { KeysView } from "./views/keys";
 import { SearchView } from "./views/search";
+import { SpacesView } from "./views/spaces";
 import { StatusView } from "./views/status";
 
 type Theme = "auto" | "light" | "dark";
@@ -30,12 +33,17 @@ function keptTheme(): Theme {
 interface Entry {
   view: IconName & Text;
   admin?: boolean;
+  /** Small screens have no room for it in the bar: it is reached from the documents. */
+  wide?: boolean;
 }
 
 const ENTRIES: Entry[] = [
   { view: "ask" },
   { view: "search" },
   { view: "documents" },
+  { view: "compare" },
+  { view: "graph", wide: true },
+  { view: "spaces", wide: true },
   { view: "status" },
   { view: "keys", admin: true },
 ];
@@ -43,6 +51,7 @@ const ENTRIES: Entry[] = [
 function App() {
   const [session, setSession] = useState<Session | null>();
   const [error, setError] = useState<unknown>();
+  const [ended, setEnded] = useState(false);
   const [theme, setTheme] = useState<Theme>(keptTheme);
   const [, setTurn] = useState(0);
   const route = useRoute();
@@ -58,7 +67,10 @@ function App() {
     });
   }, []);
   useEffect(() => {
-    whenSignedOut(() => setSession(null));
+    whenSignedOut((asked) => {
+      setEnded(!asked);
+      setSession(null);
+    });
     enter();
     const arrived = () => /[#&]token=/.test(location.hash) && enter();
     addEventListener("hashchange", arrived);
@@ -99,7 +111,7 @@ function App() {
             {ENTRIES.filter((e) => !e.admin || session.scopes.includes("admin")).map((e) => {
               const here = route.view === e.view || (route.view === "document" && e.view === "documents");
               return (
-                <a key={e.view} href={link(e.view)} aria-current={here ? "page" : undefined}>
+                <a key={e.view} class={e.wide ? "wide-only" : undefined} href={link(e.view)} aria-current={here ? "page" : undefined}>
                   <Icon name={e.view} />
                   <span>{t(e.view)}</span>
                 </a>
@@ -124,7 +136,7 @@ function App() {
       <main id="content" tabIndex={-1}>
         {error ? <Failure error={error} retry={enter} /> : null}
         {!error && session === undefined && <Loading />}
-        {session === null && <SignIn onDone={setSession} />}
+        {session === null && <SignIn ended={ended} onDone={setSession} />}
         {session && (
           <>
             {/* an answer goes on being written while another view is looked at */}
@@ -134,6 +146,9 @@ function App() {
             {route.view === "search" && <SearchView query={route.query} />}
             {route.view === "documents" && <DocumentsView session={session} collection={route.id} />}
             {route.view === "document" && <DocumentView session={session} id={route.id} query={route.query} />}
+            {route.view === "compare" && <CompareView name={route.id} query={route.query} />}
+            {route.view === "graph" && <LaterGraphView session={session} collection={route.id} query={route.query} />}
+            {route.view === "spaces" && <SpacesView session={session} />}
             {route.view === "status" && <StatusView session={session} />}
             {route.view === "keys" && <KeysView session={session} />}
             {!ENTRIES.some((e) => e.view === route.view) && route.view !== "document" && (
@@ -147,9 +162,23 @@ function App() {
   );
 }
 
-function SignIn({ onDone }: { onDone: (session: Session) => void }) {
+/** The graph's drawing is larger than the rest of the page: it is loaded when it is first looked at. */
+function LaterGraphView(props: { session: Session; collection: string; query: URLSearchParams }) {
+  const [View, setView] = useState<typeof GraphView>();
+  const [error, setError] = useState<unknown>();
+  const load = () => {
+    setError(undefined);
+    import("./views/graph").then((loaded) => setView(() => loaded.GraphView), setError);
+  };
+  useEffect(load, []);
+  if (error) return <Failure error={new Problem(0, "unreachable")} retry={load} />;
+  return View ? <View {...props} /> : <Loading lines={6} />;
+}
+
+function SignIn({ ended, onDone }: { ended: boolean; onDone: (session: Session) => void }) {
   const [token, setToken] = useState("");
   const [error, setError] = useState<unknown>();
+  const { data: ways } = useGet<{ provider: string | null; address: string | null }>("/v1/login");
   const submit = (event: Event) => {
     event.preventDefault();
     signIn(token.trim()).then(onDone, setError);
@@ -157,6 +186,7 @@ function SignIn({ onDone }: { onDone: (session: Session) => void }) {
   return (
     <form class="card narrow" onSubmit={submit}>
       <h1>{t("signInTitle")}</h1>
+      {ended && <p class="note">{t("refused401")}</p>}
       <p>{t("signInText")}</p>
       <Field label={t("token")}>
         <input type="password" autocomplete="off" required value={token} onInput={(e) => setToken(e.currentTarget.value)} />
@@ -171,6 +201,11 @@ function SignIn({ onDone }: { onDone: (session: Session) => void }) {
       <button type="submit" class="primary">
         {t("signIn")}
       </button>
+      {ways?.address && (
+        <a class="button" href={ways.address}>
+          {t("signInWith", { name: ways.provider ?? "" })}
+        </a>
+      )}
     </form>
   );
 }

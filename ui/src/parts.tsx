@@ -1,9 +1,9 @@
 /** Small parts that every view uses. */
 
-import type { ComponentChildren } from "preact";
+import type { ComponentChildren, TargetedKeyboardEvent } from "preact";
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
-import { get, Problem } from "./api";
-import { t } from "./i18n";
+import { get, type Page, Problem } from "./api";
+import { t, type Text } from "./i18n";
 
 const ICONS = {
   ask: "M4 5h16v11H9l-5 4z",
@@ -20,10 +20,15 @@ const ICONS = {
   left: "M15 5l-7 7 7 7",
   right: "M9 5l7 7-7 7",
   theme: "M12 4a8 8 0 1 0 0 16zM12 4a8 8 0 0 1 0 16",
+  minus: "M5 12h14",
+  fit: "M4 9V4h5M15 4h5v5M20 15v5h-5M9 20H4v-5",
+  graph: "M6 8a2.5 2.5 0 1 0 0-.01M18 7a2 2 0 1 0 0-.01M13 20a2.5 2.5 0 1 0 0-.01M8.2 9.5l3.6 6.3M16.9 8.7l-3 6.5M8.4 7.2l7.6-.1",
   plus: "M12 5v14M5 12h14",
   out: "M10 4H5v16h5M14 8l4 4-4 4M18 12H9",
   send: "M4 12l16-8-6 16-3-7z",
   stop: "M7 7h10v10H7z",
+  compare: "M12 4v16M4 8l-2 6h6zM4 8h16M20 8l-2 6h6zM8 20h8",
+  spaces: "M5 7a2 2 0 1 0 0-.01M18 6a2 2 0 1 0 0-.01M12 19a2 2 0 1 0 0-.01M6.5 8.5l4.5 9M16.5 8l-4 9M8 7l8-1",
 };
 
 export type IconName = keyof typeof ICONS;
@@ -62,7 +67,7 @@ export function Failure({ error, retry }: { error: unknown; retry?: () => void }
   return (
     <div class="failure" role="alert">
       <strong>{message}</strong>
-      {hint && <p>{hint}</p>}
+      {hint && <p>{commands(hint)}</p>}
       {id && <p class="soft mono">{id}</p>}
       {retry && (
         <button type="button" class="small" onClick={retry}>
@@ -73,12 +78,34 @@ export function Failure({ error, retry }: { error: unknown; retry?: () => void }
   );
 }
 
+function capital(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
+/** What stands between backticks is to be typed. */
+function commands(hint: string): ComponentChildren[] {
+  return hint.split(/`([^`]+)`/).map((part, i) => (i % 2 ? <code key={i}>{part}</code> : part));
+}
+
+/** Refusals that mean the same whatever was asked: told in the language of the page. */
+const REFUSED: Record<number, [Text, Text]> = {
+  401: ["refused401", "refused401Hint"],
+  413: ["refused413", "refused413Hint"],
+  429: ["refused429", "refused429Hint"],
+  500: ["refused500", "refused500Hint"],
+  503: ["refused503", "refused503Hint"],
+  504: ["refused504", "refused504Hint"],
+  507: ["refused507", "refused507Hint"],
+};
+
 /** Message, hint and the opaque id of an error. */
 export function told(error: unknown): [string, string, string] {
   if (error instanceof Problem) {
     if (error.status === 0) return [t("unreachable"), t("unreachableHint"), ""];
+    const own = REFUSED[error.status];
+    if (own) return [t(own[0]), t(own[1], { n: error.retryAfter || 1 }), error.id];
     if (error.status === 403) return [t("forbidden"), error.message, error.id];
-    return [error.message, error.hint, error.id];
+    return [capital(error.message), error.hint, error.id];
   }
   return [error instanceof Error ? error.message : String(error), "", ""];
 }
@@ -118,6 +145,41 @@ export function useGet<T>(path: string | null, every = 0): Loaded<T> {
     loading: path !== null && !here,
     reload,
   };
+}
+
+const TOGETHER = 100;
+
+export interface Listed<T> extends Loaded<T[]> {
+  /** Absent at the end of the list. */
+  more?: () => void;
+}
+
+/** The first pages of a list. `reload` loads as many again. */
+export function useList<T>(path: string | null): Listed<T> {
+  const [wanted, setWanted] = useState(TOGETHER);
+  const [state, setState] = useState<{ data?: T[]; error?: unknown; whole: boolean }>({ whole: true });
+  const [turn, setTurn] = useState(0);
+  useEffect(() => {
+    if (path === null) return;
+    const stop = new AbortController();
+    const load = async () => {
+      const data: T[] = [];
+      let cursor: string | null | undefined = "";
+      while (typeof cursor === "string" && data.length < wanted) {
+        const page: Page<T> = await get<Page<T>>(`${path}?limit=${TOGETHER}&cursor=${encodeURIComponent(cursor)}`, stop.signal);
+        data.push(...page.items);
+        cursor = page.next;
+      }
+      setState({ data, whole: typeof cursor !== "string" });
+    };
+    load().catch((error) => {
+      if (!stop.signal.aborted) setState((old) => ({ ...old, error }));
+    });
+    return () => stop.abort();
+  }, [path, turn, wanted]);
+  const reload = useCallback(() => setTurn((n) => n + 1), []);
+  const more = useCallback(() => setWanted((n) => n + TOGETHER), []);
+  return { ...state, loading: path !== null && !state.data, reload, more: state.whole ? undefined : more };
 }
 
 /** A question that must be answered before something is lost. Escape says no. */
@@ -163,6 +225,29 @@ async function copyText(text: string): Promise<void> {
   area.select();
   document.execCommand("copy");
   area.remove();
+}
+
+/** Tabs with the keys that people know: arrows, Home and End move, the tab that has the focus is shown. */
+export function Tabs<T extends string>(props: { names: readonly (readonly [T, string])[]; chosen: T; onChoose: (name: T) => void }) {
+  const move = (event: TargetedKeyboardEvent<HTMLElement>) => {
+    const at = props.names.findIndex(([name]) => name === props.chosen);
+    const count = props.names.length;
+    const keys: Record<string, number> = { ArrowRight: at + 1, ArrowLeft: at - 1 + count, Home: 0, End: count - 1 };
+    const to = keys[event.key];
+    if (to === undefined) return;
+    event.preventDefault();
+    props.onChoose(props.names[to % count]![0]);
+    (event.currentTarget.children[to % count] as HTMLElement).focus();
+  };
+  return (
+    <div class="tabs" role="tablist" onKeyDown={move}>
+      {props.names.map(([name, label]) => (
+        <button key={name} type="button" role="tab" tabIndex={name === props.chosen ? 0 : -1} aria-selected={name === props.chosen} onClick={() => props.onChoose(name)}>
+          {label}
+        </button>
+      ))}
+    </div>
+  );
 }
 
 export function Field({ label, children }: { label: string; children: ComponentChildren }) {

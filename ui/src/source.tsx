@@ -3,7 +3,7 @@
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { type Document, get } from "./api";
 import { date, t } from "./i18n";
-import { Failure, Icon, Loading } from "./parts";
+import { Failure, Icon, Loading, Tabs } from "./parts";
 import { link } from "./route";
 import { codePoints, fileName, length } from "./text";
 
@@ -64,7 +64,8 @@ export function Source(props: { span: Span; collections: string[]; onClose?: () 
   const [doc, setDoc] = useState<Document>();
   const [error, setError] = useState<unknown>();
   const [turn, setTurn] = useState(0);
-  const [asImage, setAsImage] = useState(false);
+  const [shown, setShown] = useState<"text" | "image">("text");
+  const [hasImage, setHasImage] = useState(false);
   useEffect(() => {
     let gone = false;
     setError(undefined);
@@ -77,7 +78,9 @@ export function Source(props: { span: Span; collections: string[]; onClose?: () 
       gone = true;
     };
   }, [span.uri, span.document_id, turn]);
+  useEffect(() => setHasImage(false), [doc?.id]);
   const isPdf = doc?.media_type === "application/pdf" && span.page !== null;
+  const asImage = isPdf && hasImage && shown === "image";
   return (
     <section class="source" aria-label={t("source")}>
       <div class="source-head">
@@ -96,20 +99,17 @@ export function Source(props: { span: Span; collections: string[]; onClose?: () 
           </button>
         )}
       </div>
-      {isPdf && (
-        <div class="tabs" role="tablist">
-          <button type="button" role="tab" aria-selected={!asImage} onClick={() => setAsImage(false)}>
-            {t("text")}
-          </button>
-          <button type="button" role="tab" aria-selected={asImage} onClick={() => setAsImage(true)}>
-            {t("pageImage")} {span.page}
-          </button>
-        </div>
+      {isPdf && hasImage && (
+        <Tabs names={[["text", t("text")], ["image", `${t("pageImage")} ${span.page}`]]} chosen={shown} onChoose={setShown} />
       )}
       {error ? <Failure error={error} retry={() => setTurn((n) => n + 1)} /> : null}
       {!doc && !error && <Loading lines={6} />}
-      {doc && !(isPdf && asImage) && <MarkedText id={doc.id} start={span.start} end={span.end} characters={doc.characters} />}
-      {doc && isPdf && asImage && <PageImage id={doc.id} page={span.page!} pages={doc.pages ?? 0} />}
+      {doc && !asImage && <MarkedText id={doc.id} start={span.start} end={span.end} characters={doc.characters} />}
+      {doc && isPdf && (
+        <div class="page-frame" hidden={!asImage}>
+          <PageImage id={doc.id} page={span.page!} pages={doc.pages ?? 0} start={span.start} end={span.end} onThere={setHasImage} />
+        </div>
+      )}
       {doc && (
         <div class="source-foot soft">
           <a href={link("document", doc.id, { start: span.start, end: span.end, page: span.page })}>{t("openDocument")}</a>
@@ -175,11 +175,43 @@ function joined(a: Part, b: Part): Part {
     : { start: a.start, end: b.end, text: a.text + b.text };
 }
 
-export function PageImage(props: { id: string; page: number; pages: number }) {
+/** A place on a page, in shares of its width and height. */
+interface Rectangle {
+  left: number;
+  top: number;
+  right: number;
+  bottom: number;
+}
+
+/** The page of a PDF as it looks, with the text of [start, end) marked on it. `onThere` learns whether the server has an
+ * image of it. */
+export function PageImage(props: { id: string; page: number; pages: number; start: number; end: number; onThere?: (there: boolean) => void }) {
   const [page, setPage] = useState(props.page);
-  const [failed, setFailed] = useState(false);
+  const [state, setState] = useState<"loading" | "there" | "none">("loading");
   useEffect(() => setPage(props.page), [props.page, props.id]);
-  useEffect(() => setFailed(false), [page, props.id]);
+  useEffect(() => setState("loading"), [page, props.id]);
+  const address = `/v1/documents/${encodeURIComponent(props.id)}/pages/${page}`;
+  const [places, setPlaces] = useState<Rectangle[]>([]);
+  useEffect(() => {
+    setPlaces([]);
+    if (state !== "there" || props.end <= props.start) return;
+    const stop = new AbortController();
+    get<{ rectangles: Rectangle[] }>(`${address}/places?start=${props.start}&end=${props.end}`, stop.signal).then(
+      (found) => setPlaces(found.rectangles),
+      () => {}, // the page is shown without a mark; the text beside it has one
+    );
+    return () => stop.abort();
+  }, [address, state, props.start, props.end]);
+  const marks = useRef<SVGSVGElement>(null);
+  useEffect(() => {
+    const first = marks.current?.firstElementChild;
+    const box = first?.closest<HTMLElement>(".page-image");
+    if (first && box) box.scrollTop += first.getBoundingClientRect().top - box.getBoundingClientRect().top - box.clientHeight / 3;
+  }, [places]);
+  const came = (there: boolean) => {
+    setState(there ? "there" : "none");
+    if (page === props.page) props.onThere?.(there);
+  };
   return (
     <div class="page-image">
       <div class="row center">
@@ -194,14 +226,17 @@ export function PageImage(props: { id: string; page: number; pages: number }) {
           <Icon name="right" />
         </button>
       </div>
-      {failed ? (
-        <p class="soft">{t("imageFailed")}</p>
-      ) : (
-        <img
-          src={`/v1/documents/${encodeURIComponent(props.id)}/pages/${page}.png`}
-          alt={t("page", { n: page })}
-          onError={() => setFailed(true)}
-        />
+      {state === "loading" && <Loading lines={6} />}
+      {state === "none" && <p class="soft">{t("imageFailed")}</p>}
+      {state !== "none" && (
+        <div class="sheet">
+          <img key={address} class={state} src={`${address}/image`} alt={t("page", { n: page })} onLoad={() => came(true)} onError={() => came(false)} />
+          <svg ref={marks} class="places" viewBox="0 0 1 1" preserveAspectRatio="none" aria-hidden="true">
+            {places.map((p) => (
+              <rect key={`${p.left}/${p.top}`} x={p.left} y={p.top} width={p.right - p.left} height={p.bottom - p.top} />
+            ))}
+          </svg>
+        </div>
       )}
     </div>
   );

@@ -15,7 +15,8 @@ from ..types import Job, Metadata
 from .uploads import Incoming, Uploads
 
 INGEST, TEXTS, REMOVE, REBUILD, SPACE, PURGE = "ingest", "texts", "remove", "rebuild", "space", "purge"
-KINDS = (INGEST, TEXTS, REMOVE, REBUILD, SPACE, PURGE)
+JUDGE = "judge"
+GRAPH, DEEPEN = "graph", "deepen"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +44,13 @@ def submit_files(
     tenant: str,
     collection: str,
     metadata: Metadata | None = None,
+    keep: bool = False,
     idempotency_key: str = "",
     priority: int = 0,
 ) -> Job:
     """Seals the files and promises to add them; those of a request that was made before are discarded. Equal uris: the
-    last one counts. Jobs for one document run in the order of submission. Raises Conflict, QueueFull, StoreError."""
+    last one counts. Jobs for one document run in the order of submission. `keep`: PDFs are kept as they came. Raises
+    Conflict, QueueFull, StoreError."""
     if not arrived:
         raise InputError("there is no file.", "Send at least one.")
     documents = {one.uri: one for one in arrived}
@@ -59,6 +62,7 @@ def submit_files(
     payload = {
         "collection": collection,
         "metadata": dict(metadata or {}),
+        "keep": keep,
         "documents": [
             {"file": one.file.name, "uri": one.uri, "media_type": one.media_type} for one in documents.values()
         ],
@@ -100,7 +104,8 @@ def submit_remove(
 def submit(
     queue: Queue, kind: str, payload: Mapping[str, Any], *, tenant: str, idempotency_key: str = "", priority: int = 0
 ) -> Job:
-    """Upkeep: `rebuild` and `purge` of everything, `space` {collection, model or endpoint …}: one at a time."""
+    """Upkeep: `rebuild` and `purge` of everything, `space` {collection, action, …}, `judge` {collection, space,
+    questions}, `graph` {collection}, `deepen` {collection, limit, again}: one at a time."""
     return queue.put(
         kind, payload, tenant=tenant, priority=priority, idempotency_key=idempotency_key,
         fingerprint=fingerprint(dict(payload)), lanes=["upkeep"],

@@ -12,13 +12,13 @@ import msgspec
 
 from ..errors import StoreNewer
 from ..storage.connect import connect_writer, let_go, mapped, os_error
+from ..storage.layout import JOBS, JOBS_GATE, SHARED
+from ..storage.swap import settle
 from ..storage.writer import lock_gate, open_gate
 from ..types import Job, JobFailure, JobProgress
 
-DATABASE: Final = "jobs.db"
-GATE: Final = "jobs.lock"
 FOLDER: Final = "jobs"
-VERSION: Final = 1
+VERSION: Final = SHARED[JOBS]
 
 _TABLES = """
 CREATE TABLE jobs (
@@ -57,17 +57,18 @@ COLUMNS: Final = (
 
 def prepare(folder: Path, busy_timeout: float) -> None:
     """Makes the folder and the database where they are not there. Raises StoreError and its kinds."""
+    settle(folder)
     try:
         for path in (folder, folder / FOLDER):
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.close(os.open(folder / DATABASE, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
+        os.close(os.open(folder / JOBS, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
     except OSError as error:
         raise os_error(error, folder) from error
-    gate = open_gate(folder, GATE)
+    gate = open_gate(folder, JOBS_GATE)
     try:
         lock_gate(gate, folder, time.monotonic() + busy_timeout)
         with mapped(folder):
-            connection = connect_writer(folder, DATABASE)
+            connection = connect_writer(folder, JOBS)
             try:
                 _migrate(connection, folder)
             finally:
@@ -80,12 +81,13 @@ def _migrate(connection: apsw.Connection, folder: Path) -> None:
     found = connection.pragma("user_version")
     if found > VERSION:
         raise StoreNewer(
-            f"the jobs in {folder / DATABASE} were written by a newer version of Ragstone.", "Install that version."
+            f"the jobs in {folder / JOBS} were written by a newer version of Ragstone.", "Install that version."
         )
+    if connection.pragma("journal_mode") != "wal":  # new, or restored
+        sync_folder(folder)
+        connection.pragma("journal_mode", "WAL")
     if found == VERSION:
         return
-    sync_folder(folder)
-    connection.pragma("journal_mode", "WAL")
     connection.execute("BEGIN IMMEDIATE")
     try:
         connection.execute(_TABLES)

@@ -11,16 +11,17 @@ import hashlib
 import os
 import re
 import secrets
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Final
 
-from ..errors import InputError, LimitExceeded
+from ..errors import InputError, LimitExceeded, StoreError
 from ..storage.connect import os_error
+from ..storage.layout import UPLOADS
 from .tables import sync_folder
 
-FOLDER: Final = "uploads"
 _NAME: Final = re.compile(r"[0-9a-f]{32}")
 
 
@@ -29,7 +30,7 @@ class Uploads:
 
     def __init__(self, data: Path) -> None:
         self._data = data
-        self._folder = data / FOLDER
+        self._folder = data / UPLOADS
 
     def incoming(self, most_bytes: int) -> Incoming:
         """A new file, to be used as a context manager. Raises StoreReadOnly, DiskFull."""
@@ -37,7 +38,11 @@ class Uploads:
             if not self._folder.is_dir():
                 self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
                 sync_folder(self._data)
-            return Incoming(self._data, self._folder / secrets.token_hex(16), most_bytes)
+            while True:
+                incoming = Incoming(self._data, self._folder / secrets.token_hex(16), most_bytes)
+                if not incoming.removed():
+                    return incoming
+                incoming.close()  # `sweep` came between making the file and locking it
         except OSError as error:
             raise os_error(error, self._data) from error
 
@@ -91,6 +96,7 @@ class Incoming:
         self._most = most_bytes
         self._hash = hashlib.blake2b(digest_size=32)
         self._sealed = False
+        self._ending = threading.Lock()
         self._file = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
         fcntl.flock(self._file, fcntl.LOCK_EX)
 
@@ -110,14 +116,22 @@ class Incoming:
             raise os_error(error, self._data) from error
 
     def seal(self) -> str:
-        """All of it came: on return the file and its name survive a power cut. Gives the name."""
-        try:
-            os.fsync(self._file)
-            sync_folder(self._path.parent)
-        except OSError as error:
-            raise os_error(error, self._data) from error
-        self._sealed = True
+        """All of it came: on return the file and its name survive a power cut. Gives the name. Raises StoreError where
+        somebody removed it."""
+        with self._ending:  # the sender may give up in another thread
+            if self._file < 0 or self.removed():
+                raise StoreError(f"the upload {self.name} was removed while it came.", "Send it again.")
+            try:
+                os.fsync(self._file)
+                sync_folder(self._path.parent)
+            except OSError as error:
+                raise os_error(error, self._data) from error
+            self._sealed = True
         return self.name
+
+    def removed(self) -> bool:
+        """Whether the file has no name any more. Once it is locked, `sweep` leaves it."""
+        return os.fstat(self._file).st_nlink == 0
 
     @property
     def digest(self) -> bytes:
@@ -129,12 +143,13 @@ class Incoming:
         self._sealed = False
 
     def close(self) -> None:
-        if self._file < 0:
-            return
-        if not self._sealed:
-            self._path.unlink(missing_ok=True)
-        os.close(self._file)
-        self._file = -1
+        with self._ending:
+            if self._file < 0:
+                return
+            if not self._sealed:
+                self._path.unlink(missing_ok=True)
+            os.close(self._file)
+            self._file = -1
 
     def __enter__(self) -> Incoming:
         return self

@@ -10,18 +10,21 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import msgspec
 
-from ..errors import DiskFull, LeaseLost, RagstoneError, StoreError, StoreReadOnly
+from ..errors import DiskFull, LeaseLost, NotFound, RagstoneError, StoreError, StoreReadOnly
+from ..graph_records import deepen_detail, status_detail
 from ..knowledge_base import KnowledgeBase
 from ..protocols import Queue
-from ..types import IngestReport, Job, JobFailure, JobLease, JobProgress, Progress, Recipe, Upload
-from .intake import INGEST, KINDS, PURGE, REBUILD, REMOVE, SPACE, TEXTS, Text, release
+from ..storage.originals import Originals
+from ..types import IngestReport, Job, JobFailure, JobLease, JobProgress, Progress, Recipe, SpaceStatus, Upload
+from .intake import DEEPEN, GRAPH, INGEST, PURGE, REBUILD, REMOVE, SPACE, TEXTS, Text, release
 from .uploads import Uploads
 
 T = TypeVar("T")
@@ -90,6 +93,11 @@ class Work:
             self.cut = True
             raise Interrupted
 
+    def is_set(self) -> bool:
+        """For work that looks now and then whether it is to end."""
+        self.cut = self.cut or self.lost or self.cancelled or self.stopping
+        return self.cut
+
     def end(self) -> None:
         self._ended.set()
         self._thread.join()
@@ -115,7 +123,8 @@ class Work:
 
 class Worker:
     """`use` gives a tenant's knowledge base for as long as its context lasts, `uploads` its uploads. Several may run,
-    in any number of processes."""
+    in any number of processes. `tidy` is called when it
+    starts and now and then."""
 
     def __init__(
         self,
@@ -123,16 +132,18 @@ class Worker:
         use: Callable[[str], AbstractContextManager[KnowledgeBase]],
         uploads: Callable[[str], Uploads],
         *,
-        kinds: Sequence[str] = KINDS,
+        handlers: Mapping[str, Handler] | None = None,
         lease_seconds: float = LEASE_SECONDS,
         told: Callable[[Job], None] | None = None,
+        tidy: Callable[[], None] = lambda: None,
     ) -> None:
         self._queue = queue
         self._use = use
         self._uploads = uploads
-        self._kinds = kinds
+        self._handlers = HANDLERS if handlers is None else handlers
         self._lease_seconds = lease_seconds
         self._told = told
+        self._tidy = tidy
         self._stop = threading.Event()
 
     def run(self) -> None:
@@ -141,6 +152,7 @@ class Worker:
         while not self._stop.is_set():
             if time.monotonic() - tidied > TIDY_SECONDS:
                 self._queue.tidy()
+                self._tidy()
                 tidied = time.monotonic()
             try:
                 self.one(wait=WAIT_SECONDS)
@@ -155,7 +167,7 @@ class Worker:
 
     def one(self, *, wait: float = 0.0) -> Job | None:
         """Does the next job; None where none came in time. Raises StoreError where the queue cannot be used."""
-        lease = self._queue.take(self._kinds, self._lease_seconds, wait=wait, stop=self._stop)
+        lease = self._queue.take(tuple(self._handlers), self._lease_seconds, wait=wait, stop=self._stop)
         if lease is None:
             return None
         uploads = self._uploads(lease.job.tenant)
@@ -176,7 +188,7 @@ class Worker:
         """Raises LeaseLost."""
         try:
             with self._use(work.job.tenant) as kb:
-                result = HANDLERS[work.job.kind](kb, work)
+                result = self._handlers[work.job.kind](kb, work)
         except Interrupted:
             return self._broken_off(lease, work)
         except LeaseLost:
@@ -218,9 +230,29 @@ def _ingest(kb: KnowledgeBase, work: Work) -> Mapping[str, Any]:
     files = [Upload(uploads.path(d["file"]), d["uri"], d["media_type"]) for d in payload["documents"]]
     report = kb.add_uploads(
         work.while_wanted(files), collection=payload["collection"], metadata=payload["metadata"], guard=work.guard,
-        progress=_of(work, len(files)),
+        progress=_of(work, len(files)), uris=[file.uri for file in files],
     )  # fmt: skip
+    if payload.get("keep"):
+        for file in files:
+            _keep(kb, work, file)
     return _reported(report)
+
+
+def _keep(kb: KnowledgeBase, work: Work, file: Upload) -> None:
+    """A PDF that was read, so that its pages can be shown. The job still holds its documents, so what is stored under
+    the name is this file; an attempt that was broken off before is made again with the job."""
+    if not _is_pdf(file.path):
+        return
+    work.guard()
+    with suppress(NotFound):  # it could not be read
+        document = kb.store.document(work.payload["collection"], file.uri)
+        if document.size == file.path.stat().st_size:
+            Originals(kb.store.folder).keep(file.path, document.collection, document.uri, document.content_hash)
+
+
+def _is_pdf(path: Path) -> bool:
+    with path.open("rb") as stream:
+        return b"%PDF-" in stream.read(1_024)
 
 
 def _texts(kb: KnowledgeBase, work: Work) -> Mapping[str, Any]:
@@ -229,6 +261,7 @@ def _texts(kb: KnowledgeBase, work: Work) -> Mapping[str, Any]:
     report = kb.add_texts(
         ((t.uri, t.title, t.text, t.metadata) for t in work.while_wanted(texts)),
         collection=work.payload["collection"], guard=work.guard, progress=_of(work, len(texts)),
+        uris=[text.uri for text in texts],
     )  # fmt: skip
     return _reported(report)
 
@@ -261,14 +294,52 @@ def _rebuild(kb: KnowledgeBase, work: Work) -> Mapping[str, Any]:
 
 
 def _space(kb: KnowledgeBase, work: Work) -> Mapping[str, Any]:
-    recipe = msgspec.convert(work.payload["recipe"], Recipe)
-    status = kb.add_space(recipe, collection=work.payload["collection"], progress=work.tell_or_end)
-    return {"space": msgspec.to_builtins(status)}
+    """What an earlier attempt did already is done again without effect; `active` tells which space there was to go back
+    from."""
+    payload, collection = work.payload, work.payload["collection"]
+    action, space = payload["action"], payload.get("space")
+    if action == "add":
+        recipe = msgspec.convert(payload["recipe"], Recipe)
+        kb.add_space(recipe, collection=collection, progress=work.tell_or_end)
+    elif action == "switch":
+        kb.switch_space(space, collection=collection, partial=payload.get("partial", False))
+    elif action == "rollback":
+        if any((s.role, s.space) == ("active", payload["active"]) for s in kb.spaces(collection)):
+            kb.rollback_space(collection=collection)
+    elif action == "prefer":
+        kb.prefer_space(space, collection=collection)
+    else:
+        kb.drop_space(space, collection=collection, progress=work.tell_or_end)
+    return {"spaces": [space_record(status) for status in kb.spaces(collection)]}
+
+
+def space_record(status: SpaceStatus) -> Mapping[str, Any]:
+    return {
+        "collection": status.collection,
+        "space": status.space,
+        "role": status.role,
+        "model": status.recipe.model,
+        "chunks": status.chunks,
+        "embedded": status.embedded,
+        "waiting": status.waiting,
+    }
 
 
 def _purge(kb: KnowledgeBase, work: Work) -> Mapping[str, Any]:
     work.guard()
     return {"bytes": kb.purge()}
+
+
+def _graph(kb: KnowledgeBase, work: Work) -> Mapping[str, Any]:
+    (status,) = kb.graph.build(work.payload["collection"], progress=work.tell_or_end)
+    return status_detail(status)
+
+
+def _deepen(kb: KnowledgeBase, work: Work) -> Mapping[str, Any]:
+    collection, limit, again = (work.payload[key] for key in ("collection", "limit", "again"))
+    kb.graph.build(collection, progress=work.tell_or_end)
+    (report,) = kb.graph.deepen(collection, progress=work.tell_or_end, stop=work, limit=limit, again=again)
+    return deepen_detail(report)
 
 
 HANDLERS: Final[Mapping[str, Handler]] = {
@@ -278,4 +349,6 @@ HANDLERS: Final[Mapping[str, Handler]] = {
     REBUILD: _rebuild,
     SPACE: _space,
     PURGE: _purge,
+    GRAPH: _graph,
+    DEEPEN: _deepen,
 }

@@ -12,27 +12,41 @@ import os
 import secrets
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, Literal, TypeVar, get_args
 
 import apsw
 
 from ..errors import InputError, NotFound, StoreDamaged, StoreError, StoreNewer
+from ..storage.layout import ACCOUNTS, ACCOUNTS_GATE
+from ..storage.swap import settle
+from ..storage.writer import lock_gate, open_gate
 
-DATABASE: Final = "server.db"
 PREFIX: Final = "rgs_"
 DEFAULT_TENANT: Final = "default"
 STALE_SECONDS: Final = 0.25
 USED_SECONDS: Final = 30.0
 """How exactly the last use of a key is kept."""
+BUSY_STEP_SECONDS: Final = 0.01
 BUSY_MS: Final = 10_000
+GATE_SECONDS: Final = 60.0
+"""For those who open the file at the same time; each takes some milliseconds."""
 APPLICATION_ID: Final = 0x52475356
 NAME_LENGTH: Final = 200
 DAY: Final = 86_400.0
+LOGIN: Final = "login-"
+"""Begins the id of a key that a sign-in with a provider made."""
+LOGIN_DAYS: Final = 30
+"""After its end such a key is listed for so long."""
+
+Place = tuple[float, str]
+"""Of a key or tenant in their list: time of creation, and id."""
+FIRST: Final[Place] = (0.0, "")
 
 Scope = Literal["read", "write", "admin"]
 SCOPES: Final[tuple[Scope, ...]] = get_args(Scope)
@@ -89,6 +103,9 @@ class Entry:
     address: str
 
 
+Listed = TypeVar("Listed", Key, Tenant)
+
+
 def key_digest(key: str) -> bytes:
     return hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()
 
@@ -101,42 +118,27 @@ class Accounts:
     """Thread-safe; several processes may have it open. Raises StoreError."""
 
     def __init__(self, folder: Path) -> None:
-        self._path = folder / DATABASE
+        self._path = folder / ACCOUNTS
         self._lock = threading.RLock()
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        try:
-            self._connection = apsw.Connection(str(self._path))
-            self._watch = apsw.Connection(str(self._path), flags=apsw.SQLITE_OPEN_READONLY)
-        except apsw.Error as error:
-            raise _mapped(error) from error
-        self._connection.set_busy_timeout(BUSY_MS)
-        self._watch.set_busy_timeout(BUSY_MS)
-        self._run("PRAGMA journal_mode = WAL")
-        self._run("PRAGMA synchronous = FULL")
-        self._run("PRAGMA foreign_keys = ON")
-        self._migrate()
+        settle(folder)
         self._version = -1
         self._looked = -STALE_SECONDS
         self._keys: Mapping[bytes, Key] = {}
         self._by_id: Mapping[str, Key] = {}
         self._tenants: Mapping[str, Tenant] = {}
         self._used: dict[str, float] = {}
-        with self._lock:
-            now = time.time()
-            self._run(
-                "INSERT INTO tenants VALUES (?, ?, ?, ?, NULL, 0, 0, 0, 0) ON CONFLICT DO NOTHING",
-                (DEFAULT_TENANT, "default", secrets.token_bytes(32), now),
-            )
-            self._run("INSERT INTO state VALUES ('secret', ?) ON CONFLICT DO NOTHING", (secrets.token_bytes(32),))
-            self.secret: bytes = self._run("SELECT value FROM state WHERE name = 'secret'")[0][0]
-            """Signs sessions of the page."""
+        with self._alone():
+            self._open()
+        self.secret: bytes = self._run("SELECT value FROM state WHERE name = 'secret'")[0][0]
+        """Signs sessions of the page."""
+        self._refresh(now=True)  # two threads that come first at once must not find it empty
 
     # ------------------------------------------------------------------ keys
     def find(self, key: str) -> Key | None:
         """The key with this text, whatever its state."""
-        self._refresh()
         digest = key_digest(key)
+        self._refresh(now=digest not in self._keys)  # another process may just have made it
         for held, found in ((held, self._keys[held]) for held in (digest,) if held in self._keys):
             if hmac.compare_digest(held, digest):
                 return found
@@ -146,15 +148,16 @@ class Accounts:
         self._refresh()
         return self._by_id.get(id)
 
-    def list_keys(self, tenant: str | None = None) -> list[Key]:
-        """By time of creation; None: of all tenants."""
+    def list_keys(self, tenant: str | None = None, after: Place = FIRST, limit: int | None = None) -> list[Key]:
+        """By time of creation, at most `limit` of those after a place; None: of all tenants."""
         self._refresh(now=True)
-        return sorted((k for k in self._by_id.values() if tenant in (None, k.tenant)), key=lambda k: (k.created, k.id))
+        return _page((key for key in self._by_id.values() if tenant in (None, key.tenant)), after, limit)
 
     def create_key(
-        self, name: str, scopes: Sequence[Scope], *, tenant: str = DEFAULT_TENANT, expires: float | None = None
-    ) -> tuple[Key, str]:
-        """The key, and its text, which is kept nowhere. Raises InputError, NotFound."""
+        self, name: str, scopes: Sequence[Scope], *, tenant: str = DEFAULT_TENANT, expires: float | None = None,
+        kind: str = "",
+    ) -> tuple[Key, str]:  # fmt: skip
+        """The key, and its text, which is kept nowhere. Its id begins with `kind`. Raises InputError, NotFound."""
         if not scopes or any(scope not in SCOPES for scope in scopes):
             raise InputError("a key has some of the scopes read, write and admin.", "Name at least one.")
         if expires is not None and expires <= time.time():
@@ -162,7 +165,7 @@ class Accounts:
         self.tenant(tenant)
         text = new_key()
         ordered = tuple(scope for scope in SCOPES if scope in scopes)
-        key = Key(secrets.token_hex(8), _name(name), tenant, ordered, time.time(), expires)
+        key = Key(kind + secrets.token_hex(8), _name(name), tenant, ordered, time.time(), expires)
         self._run(
             "INSERT INTO keys VALUES (?, ?, ?, ?, ?, ?, ?, NULL, NULL)",
             (key.id, key_digest(text), key.name, tenant, " ".join(ordered), key.created, expires),
@@ -178,6 +181,9 @@ class Accounts:
         self._run("UPDATE keys SET revoked = ? WHERE id = ? AND revoked IS NULL", (time.time(), id))
         self._refresh(now=True)
         return self._by_id[id]
+
+    def trim_logins(self) -> None:
+        self._run("DELETE FROM keys WHERE id GLOB ? AND expires < ?", (LOGIN + "*", time.time() - LOGIN_DAYS * DAY))
 
     def note_use(self, key: Key) -> None:
         """Written at most once in USED_SECONDS for each key, by `flush`."""
@@ -200,9 +206,10 @@ class Accounts:
             raise NotFound("there is no such tenant.", "List the tenants.")
         return found
 
-    def tenants(self) -> list[Tenant]:
+    def tenants(self, after: Place = FIRST, limit: int | None = None) -> list[Tenant]:
+        """By time of creation, at most `limit` of those after a place."""
         self._refresh(now=True)
-        return sorted(self._tenants.values(), key=lambda t: (t.created, t.id))
+        return _page(self._tenants.values(), after, limit)
 
     def create_tenant(self, name: str, quotas: Quotas = Quotas()) -> Tenant:
         tenant = Tenant(secrets.token_hex(8), _name(name), time.time(), quotas, secrets.token_bytes(32))
@@ -285,10 +292,10 @@ class Accounts:
         self._run("SELECT count(*) FROM state")
 
     def close(self) -> None:
-        with self._lock:
+        with self._lock, self._alone():
             self.flush()
-            self._connection.close()
             self._watch.close()
+            self._connection.close()  # the last one: it copies the log into the database, which a reader cannot
 
     def _refresh(self, *, now: bool = False) -> None:
         moment = time.monotonic()
@@ -323,6 +330,48 @@ class Accounts:
             except apsw.Error as error:
                 raise _mapped(error) from error
 
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """While no other process makes, opens or closes the file. SQLite does not wait, whatever its timeout, for one
+        that changes the journal's mode, or that is the last to close and removes the log. Raises StoreBusy."""
+        gate = open_gate(self._path.parent, ACCOUNTS_GATE)
+        try:
+            lock_gate(gate, self._path.parent, time.monotonic() + GATE_SECONDS)
+            yield
+        finally:
+            os.close(gate)
+
+    def _open(self) -> None:
+        os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        try:
+            self._connection = apsw.Connection(str(self._path))
+            self._watch = apsw.Connection(str(self._path), flags=apsw.SQLITE_OPEN_READONLY)
+        except apsw.Error as error:
+            raise _mapped(error) from error
+        self._connection.set_busy_timeout(BUSY_MS)
+        self._watch.set_busy_timeout(BUSY_MS)
+        self._use_log()
+        self._run("PRAGMA synchronous = FULL")
+        self._run("PRAGMA foreign_keys = ON")
+        self._migrate()
+        self._run(
+            "INSERT INTO tenants VALUES (?, ?, ?, ?, NULL, 0, 0, 0, 0) ON CONFLICT DO NOTHING",
+            (DEFAULT_TENANT, "default", secrets.token_bytes(32), time.time()),
+        )
+        self._run("INSERT INTO state VALUES ('secret', ?) ON CONFLICT DO NOTHING", (secrets.token_bytes(32),))
+
+    def _use_log(self) -> None:
+        """SQLite does not wait where the journal's mode changes and somebody (a backup) reads, so this does."""
+        until = time.monotonic() + BUSY_MS / 1000
+        while True:
+            try:
+                self._connection.execute("PRAGMA journal_mode = WAL")
+                return
+            except apsw.Error as error:
+                if not isinstance(error, apsw.BusyError) or time.monotonic() > until:
+                    raise _mapped(error) from error
+            time.sleep(BUSY_STEP_SECONDS)
+
     def _migrate(self) -> None:
         scripts = sorted(
             (entry.name, entry.read_text(encoding="utf-8"))
@@ -343,6 +392,11 @@ class Accounts:
                     self._run(f"PRAGMA application_id = {APPLICATION_ID}")
                     self._run(f"PRAGMA user_version = {number}")
                 self._run("COMMIT")
+
+
+def _page(items: Iterable[Listed], after: Place, limit: int | None) -> list[Listed]:
+    following = sorted((one for one in items if (one.created, one.id) > after), key=lambda one: (one.created, one.id))
+    return following[:limit]
 
 
 def _name(text: str) -> str:

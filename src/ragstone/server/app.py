@@ -6,13 +6,17 @@ import asyncio
 import contextlib
 import logging
 import time
+from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from .. import assemble
 from ..errors import RagstoneError, SettingsError
+from ..knowledge_base import KnowledgeBase
 from ..settings import Settings, at
+from .agents import answering_agents
 from .changes import Changes
 from .operations import handle
 from .routes.all import OPERATIONS
@@ -27,11 +31,19 @@ log = logging.getLogger(__name__)
 
 
 def server_parts(settings: Settings, environ: dict[str, str]) -> ServerParts:
-    """Embedding models are shared by all tenants of the process."""
+    """Embedding models are shared by all tenants of the process. Where there are workers, the processes that answer
+    leave upkeep to them."""
     registry = assemble.model_registry(settings)
+
+    def opener(role: assemble.Role) -> Callable[[Path], KnowledgeBase]:
+        return lambda folder: assemble.open_knowledge_base(
+            at(folder, settings), environ=environ, registry=registry, role=role
+        )
+
     return ServerParts(
         settings,
-        lambda folder: assemble.open_knowledge_base(at(folder, settings), environ=environ, registry=registry),
+        opener("answers" if settings.server.job_workers else "all"),
+        opener("upkeep"),
         lambda: assemble.open_queue(settings),
     )
 
@@ -69,7 +81,8 @@ class _Application:
         service.changes = Changes(service.queue)
         try:
             with tracing(self._parts.settings.tracing):
-                async with service.metrics.running():
+                alone = self._parts.settings.server.workers == 1
+                async with service.metrics.running(), answering_agents(alone=alone) as service.agents:
                     flushing = asyncio.create_task(_flush(service))
                     await send({"type": "lifespan.startup.complete"})
                     await receive()
@@ -92,5 +105,6 @@ async def _flush(service: Service) -> None:
             if time.monotonic() - trimmed >= TRIM_SECONDS:
                 trimmed = time.monotonic()
                 await asyncio.to_thread(service.accounts.trim_audit, service.settings.server.audit_days)
+                await asyncio.to_thread(service.accounts.trim_logins)
         except RagstoneError as error:
             log.warning("the last use of keys was not written: %s", error)

@@ -81,7 +81,7 @@ class Authority:
             if kind.lower() != "bearer" or not text.strip():
                 raise NotSignedIn("the header Authorization carries no key.", SHOWN)
             return Principal(self._by_text(text.strip()))
-        session = _cookie(headers.get("cookie", ""))
+        session = cookie(headers.get("cookie", ""), COOKIE)
         if session:
             return self._by_session(session)
         raise NotSignedIn("there is no key.", SHOWN)
@@ -104,8 +104,8 @@ class Authority:
         payload = base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
         return f"{payload}.{self._sign(payload)}", seconds, self._sign("csrf:" + payload)
 
-    def _by_session(self, cookie: str) -> Principal:
-        payload, _, signature = cookie.rpartition(".")
+    def _by_session(self, value: str) -> Principal:
+        payload, _, signature = value.rpartition(".")
         if not hmac.compare_digest(signature.encode(), self._sign(payload).encode()):
             raise NotSignedIn("the session is not valid.", "Sign in again.")
         id, until, _ = base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)).decode().split(".")
@@ -120,10 +120,11 @@ class Authority:
         return hmac.new(self._secret, text.encode(), "sha256").hexdigest()
 
 
-def _cookie(header: str) -> str:
+def cookie(header: str, wanted: str) -> str:
+    """Its value; empty where there is none."""
     for part in header.split(";"):
         name, _, value = part.strip().partition("=")
-        if name == COOKIE:
+        if name == wanted:
             return value
     return ""
 

@@ -15,10 +15,10 @@ from ..errors import RagstoneError
 from ..observe.instruments import Kind
 
 if TYPE_CHECKING:
+    from ..bridge import Bridge
     from ..knowledge_base import KnowledgeBase
     from ..protocols import Queue
     from .accounts import Accounts
-    from .bridge import Bridge
 
 KEPT_SECONDS: Final = 30.0
 """How long figures are told again that cost more than a look."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final
 
 import msgspec
 
 from .. import __version__
+from .examples import PROBLEM, answers
 from .operations import Operation
 from .problems import MEDIA_TYPE, Problem
 
@@ -17,10 +18,18 @@ REFERENCE: Final = "#/components/schemas/{name}"
 ALWAYS: Final = (400, 403, 421, 500, 503)
 """Statuses that any operation may give."""
 SIGNED_IN: Final = (401, 429, 504)
+_IN_PATH: Final = {"page": {"type": "integer", "minimum": 1}}
+EVENTS: Final = {
+    "type": "object",
+    "description": "Of each event; `data` is JSON.",
+    "properties": {"id": {"type": "string"}, "event": {"type": "string"}, "data": {"type": "string"}},
+    "required": ["data"],
+}
 
 
 def document(operations: Sequence[Operation]) -> dict[str, Any]:
     operations = [operation for operation in operations if operation.described]
+    examples = answers()
     types: list[Any] = [Problem]
     for operation in operations:
         types += [kind for kind in (operation.query, operation.body, *_results(operation)) if kind is not None]
@@ -32,6 +41,7 @@ def document(operations: Sequence[Operation]) -> dict[str, Any]:
         results = [next(made) for _ in _results(operation)]
         result = {"anyOf": results} if len(results) > 1 else results[0] if results else None
         entry = _operation(operation, _properties(query, components), body, result, schemas[0])
+        _exemplify(entry, operation, examples)
         paths.setdefault(operation.path, {})[operation.method.lower()] = entry
     used = {k: v for k, v in components.items() if not _is_query(k, operations)}
     return {
@@ -78,7 +88,7 @@ def _operation(operation: Operation, query: list[Any], body: Any, result: Any, p
     if operation.content:
         entry["requestBody"] = {"required": True, "content": dict(operation.content)}
     elif body is not None:
-        content: dict[str, Any] = {"schema": body}
+        content: dict[str, Any] = {"schema": {**body, **operation.rule}}
         if operation.example is not None:
             content["example"] = operation.example
         entry["requestBody"] = {"required": True, "content": {"application/json": content}}
@@ -87,7 +97,7 @@ def _operation(operation: Operation, query: list[Any], body: Any, result: Any, p
 
 def _path_parameters(path: str) -> list[dict[str, Any]]:
     return [
-        {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
+        {"name": name, "in": "path", "required": True, "schema": _IN_PATH.get(name, {"type": "string", "minLength": 1})}
         for name in re.findall(r"\{(\w+)\}", path)
     ]
 
@@ -111,12 +121,14 @@ def _properties(query: Any, components: dict[str, Any]) -> list[dict[str, Any]]:
 def _responses(operation: Operation, result: Any, problem: Any) -> dict[str, Any]:
     good: dict[str, Any] = {"description": HTTPStatus(operation.status).phrase}
     if result is not None:
-        content: dict[str, Any] = {"schema": result}
-        if operation.answer is not None:
-            content["example"] = operation.answer
-        good["content"] = {operation.media_type: content}
-        if operation.streams:
-            good["content"]["text/event-stream"] = {"schema": {"type": "string"}}
+        content: dict[str, Any] = {"schema": result if result.get("contentEncoding") is None else {"format": "binary"}}
+        good["content"] = dict.fromkeys(operation.media_type.split(", "), content)
+    if operation.streams:
+        good.setdefault("content", {})["text/event-stream"] = {"schema": EVENTS}
+    if operation.links:
+        good["links"] = {
+            name: {"operationId": name, "parameters": dict(parameters)} for name, parameters in operation.links.items()
+        }
     responses = {str(operation.status): good}
     statuses = {*ALWAYS, *operation.errors}
     if operation.scope is not None:
@@ -124,13 +136,24 @@ def _responses(operation: Operation, result: Any, problem: Any) -> dict[str, Any
     if operation.body is not None or operation.content:
         statuses |= {413, 415}
     if operation.conditional:
+        good["headers"] = {"ETag": {"schema": {"type": "string"}, "description": "for If-None-Match"}}
         responses["304"] = {"description": "What you have is still right."}
     for status in sorted(statuses):
         responses[str(status)] = {
             "description": HTTPStatus(status).phrase,
-            "content": {MEDIA_TYPE: {"schema": problem}},
+            "content": {MEDIA_TYPE: {"schema": problem, "example": {**PROBLEM, **_status(status)}}},
         }
     return responses
+
+
+def _exemplify(entry: dict[str, Any], operation: Operation, examples: Mapping[str, Any]) -> None:
+    content = entry["responses"][str(operation.status)].get("content", {}).get("application/json")
+    if content is not None and operation.name in examples:
+        content["example"] = examples[operation.name]
+
+
+def _status(status: int) -> dict[str, Any]:
+    return {"title": HTTPStatus(status).phrase, "status": status}
 
 
 def markdown(operations: Sequence[Operation]) -> str:

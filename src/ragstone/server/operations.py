@@ -4,12 +4,12 @@ read the body, decode it once, run it in a lane, send the answer. In this order:
 
 from __future__ import annotations
 
-import gzip
 import logging
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
@@ -18,6 +18,7 @@ from starlette.types import Scope as AsgiScope
 
 from ..errors import DeadlineExceeded, InputError, NotFound, TooLarge
 from ..observe.spans import REQUEST_ID
+from . import compression
 from .accounts import Scope
 from .auth import Principal
 from .problems import problem
@@ -73,6 +74,8 @@ class Call:
     body: Any = None
     raw: bytes = b""
     extra: Headers = field(default_factory=list)
+    stages: Mapping[str, float] = field(default_factory=dict)
+    """Milliseconds, for the header Server-Timing."""
 
     @property
     def who(self) -> Principal:
@@ -94,8 +97,6 @@ class Call:
         self.service.accounts.record(self.tenant, self.who.id, action, target, self.address)
 
 
-
-
 @dataclass(frozen=True, slots=True)
 class Operation:
     """`run` is called in a thread of `lane` with the tenant's knowledge base, and gives a value or a Reply; in the lane
@@ -114,6 +115,7 @@ class Operation:
     result: Any = None
     status: int = 200
     media_type: str = "application/json"
+    """Of the answer; several stand with ", " between them."""
     large: bool = False
     """The body may be as large as an upload."""
     upload: bool = False
@@ -126,8 +128,10 @@ class Operation:
     """OpenAPI's content of an upload."""
     errors: tuple[int, ...] = ()
     example: Any = None
-    answer: Any = None
-    """An example of the result."""
+    rule: Mapping[str, Any] = field(default_factory=dict)
+    """What the body has to fulfil besides its type, as JSON Schema."""
+    links: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Operations that go on with this one's answer: by name, the expression that gives each parameter."""
     default_tenant: bool = False
     """Only for keys of the default tenant."""
     group: str = ""
@@ -235,14 +239,37 @@ class UnsupportedBody(InputError):
     http_status = 415
 
 
+class PreconditionFailed(InputError):
+    http_status = 412
+
+
+def etag_among(header: str, etag: str) -> bool:
+    """Whether a header If-Match or If-None-Match names this ETag (RFC 9110, 13.1); weak ones count as equal."""
+    named = (tag.strip().removeprefix("W/") for tag in header.split(","))
+    return header.strip() == "*" or etag.removeprefix("W/") in named
+
+
+def unchanged(call: Call, etag: str) -> bool:
+    """Whether the client has it already."""
+    given = call.headers.get("if-none-match")
+    return given is not None and etag_among(given, etag)
+
+
 def decode_query(query: bytes, kind: type[msgspec.Struct]) -> Any:
     """Raises InputError."""
     from urllib.parse import parse_qsl
 
     try:
         strict = bool(query)
-        pairs = dict(parse_qsl(query.decode("ascii"), keep_blank_values=True, strict_parsing=strict, errors="strict"))
-        return msgspec.convert(pairs, kind, strict=False)
+        listed = parse_qsl(query.decode("ascii"), keep_blank_values=True, strict_parsing=strict, errors="strict")
+        pairs = dict(listed)
+        if len(listed) != len(pairs):
+            raise ValueError("a name stands there twice")
+        found = msgspec.convert(pairs, kind, strict=False)
+        for name, text in pairs.items():  # what is left out is not written as a word
+            if text.lower() == "null" and getattr(found, name) is None:
+                raise ValueError(f"`{name}` is no value of it")
+        return found
     except (ValueError, msgspec.ValidationError) as error:
         raise InputError(f"the query is not what it should be: {error}.", DESCRIBED) from None
 
@@ -306,23 +333,39 @@ async def _send(call: Call, reply: Reply) -> None:
     headers = [*reply.headers, *reply_headers(call)]
     if any(name == b"cache-control" for name, _ in reply.headers):
         headers = [h for h in headers if h != (b"cache-control", b"no-store")]
-    spent = (time.perf_counter() - call.started) * 1000
-    headers.append((b"server-timing", f"all;dur={spent:.1f}".encode()))
+    headers.append((b"server-timing", _timing(call)))
     body = reply.body
     if body is None:
         return await _start(call.send, reply.status, headers, b"")
     if not isinstance(body, bytes):
         body = encode(body)
+    if call.operation.conditional and reply.status == 200 and call.operation.method == "GET":
+        named = [value for name, value in headers if name == b"etag"]
+        if not named:
+            etag = f'W/"{blake2b(body, digest_size=12).hexdigest()}"'
+            headers = [h for h in headers if h[0] != b"cache-control"]
+            headers += [(b"etag", etag.encode()), (b"cache-control", b"private, no-cache")]
+            if unchanged(call, etag):
+                return await _start(call.send, 304, headers, b"")
     headers.append((b"content-type", reply.media_type.encode()))
-    packed = any(name == b"content-encoding" for name, _ in headers)
-    if len(body) >= COMPRESSED_FROM and not packed and takes_gzip(call) and reply.media_type != "image/png":
-        body = gzip.compress(body, 1)
-        headers += [(b"content-encoding", b"gzip"), (b"vary", b"Accept-Encoding")]
+    done = any(name == b"content-encoding" for name, _ in headers)
+    if len(body) >= COMPRESSED_FROM and not done and reply.media_type != "image/png":
+        headers.append((b"vary", b"Accept-Encoding"))
+        for packing in compression.taken(call.headers.get("accept-encoding", ""))[:1]:
+            body = compression.packed(body, packing)
+            headers.append((b"content-encoding", packing.encode()))
     return await _start(call.send, reply.status, headers, body)
 
 
+def _timing(call: Call) -> bytes:
+    """Milliseconds since the request began, and of the stages."""
+    spent = (time.perf_counter() - call.started) * 1000
+    stages = [(name.replace(" ", "-"), ms) for name, ms in call.stages.items() if name != "total"]
+    return ", ".join(f"{name};dur={ms:.1f}" for name, ms in [("all", spent), *stages]).encode()
+
+
 def takes_gzip(call: Call) -> bool:
-    return "gzip" in call.headers.get("accept-encoding", "")
+    return "gzip" in compression.taken(call.headers.get("accept-encoding", ""))
 
 
 async def _start(send: Send, status: int, headers: Headers, body: bytes) -> None:

@@ -43,6 +43,19 @@ _HIDDEN = {
 
 def problem(error: Exception, request_id: str) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
     """Status, headers beyond the usual and body. Anything that is no RagstoneError is a defect, and is logged."""
+    document = explained(error, request_id)
+    status = document["status"]
+    headers = [(b"content-type", MEDIA_TYPE.encode())]
+    seconds = _retry_after(error) if isinstance(error, RagstoneError) else None
+    if seconds is not None:
+        headers.append((b"retry-after", str(max(1, math.ceil(seconds))).encode()))
+    if status == 401:
+        headers.append((b"www-authenticate", b'Bearer realm="ragstone"'))
+    return status, headers, msgspec.json.encode(document)
+
+
+def explained(error: Exception, request_id: str) -> Problem:
+    """What whoever asked may know; the rest is logged."""
     if not isinstance(error, RagstoneError):
         log.error("defect in request %s", request_id, exc_info=error)
         hint = "This is a defect; the log has it under this id."
@@ -52,13 +65,7 @@ def problem(error: Exception, request_id: str) -> tuple[int, list[tuple[bytes, b
         if isinstance(error, kind):
             log.warning("request %s: %s", request_id, error)
             detail, hint = said, advice
-    status, headers, body = _made(error.http_status, error.code, detail, hint, request_id)
-    seconds = _retry_after(error)
-    if seconds is not None:
-        headers.append((b"retry-after", str(max(1, math.ceil(seconds))).encode()))
-    if status == 401:
-        headers.append((b"www-authenticate", b'Bearer realm="ragstone"'))
-    return status, headers, body
+    return _made(error.http_status, error.code, detail, hint, request_id)
 
 
 def _retry_after(error: RagstoneError) -> float | None:
@@ -69,10 +76,8 @@ def _retry_after(error: RagstoneError) -> float | None:
     return OVERLOAD_SECONDS if error.http_status in (429, 503) else None
 
 
-def _made(
-    status: int, code: str, detail: str, hint: str, request_id: str
-) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
-    document: Problem = {
+def _made(status: int, code: str, detail: str, hint: str, request_id: str) -> Problem:
+    return {
         "type": f"urn:ragstone:problem:{code}",
         "title": HTTPStatus(status).phrase,
         "status": status,
@@ -81,4 +86,3 @@ def _made(
         "hint": hint,
         "id": request_id,
     }
-    return status, [(b"content-type", MEDIA_TYPE.encode())], msgspec.json.encode(document)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -18,6 +19,7 @@ from ..settings import Settings
 from .accounts import Accounts
 from .app import create_app, server_parts
 from .auth import is_loopback, local_token
+from .protocol import Protocol
 from .service import ServerParts
 from .workers import Workers
 
@@ -25,7 +27,9 @@ BACKLOG: Final = 2_048
 STARTUP_FAILED: Final = 3
 KEEP_ALIVE: Final = 75
 """Seconds; longer than a proxy's, which then closes first."""
-HEADER_BYTES: Final = 64 << 10
+SWITCH_SECONDS: Final = 0.0005
+"""For so long one thread may keep the interpreter from another: a tenth of what is usual, so that the event loop does
+not wait behind searches (docs/decisions/0021-speed.md)."""
 
 
 def listen(settings: Settings) -> socket.socket:
@@ -84,6 +88,7 @@ class _Application:
     parts: _Parts
 
     def __call__(self) -> ASGIApp:
+        sys.setswitchinterval(SWITCH_SECONDS)
         return create_app(self.parts())
 
 
@@ -100,7 +105,7 @@ def run(
         _Application(parts), factory=True, workers=chosen.workers, log_config=None,
         access_log=False, server_header=False, date_header=True, proxy_headers=False, ws="none", backlog=BACKLOG,
         timeout_keep_alive=KEEP_ALIVE, timeout_graceful_shutdown=max(1, round(chosen.drain_seconds)),
-        h11_max_incomplete_event_size=HEADER_BYTES, lifespan="on",
+        http=Protocol, lifespan="on",
     )  # fmt: skip
     workers = Workers(parts, chosen.job_workers)
     workers.start()

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import CodeType, FrameType
 from typing import Final
 
-from ..errors import InputError
+from ..errors import Conflict, InputError
 
 RATE: Final = 97
 """Samples a second; no round number, so that it does not beat with what happens every 10 ms."""
@@ -34,11 +34,11 @@ Stacks = Counter[tuple[str, ...]]
 def sample(seconds: float, *, rate: int = RATE, idle: bool = False, own: bool = False) -> Stacks:
     """Watches all threads but the calling one for so long. Threads that wait are left out unless `idle`; `own`: the
     calling thread is told too. Only Python's frames are seen: time inside an extension counts for who called it.
-    Raises InputError where a profile is being made already."""
+    Raises Conflict where a profile is being made already."""
     if not 0 < seconds <= MOST_SECONDS:
         raise InputError(f"a profile takes up to {MOST_SECONDS:g} seconds.", "Ask for less.")
     if not _profiling.acquire(blocking=False):
-        raise InputError("a profile is being made already.", "Wait until it is done.")
+        raise Conflict("a profile is being made already.", "Wait until it is done.")
     try:
         return _sampled(seconds, 1.0 / rate, idle, own)
     finally:

@@ -6,10 +6,12 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from starlette.types import Scope as AsgiScope
 
+from ..assemble import read_limits
+from ..bridge import Bridge
 from ..errors import Forbidden, NotSignedIn, TooManyRequests
 from ..jobs.uploads import Uploads
 from ..knowledge_base import KnowledgeBase
@@ -19,22 +21,28 @@ from ..settings import Settings
 from . import gauges, pages
 from .accounts import DEFAULT_TENANT, Accounts, Tenant
 from .auth import Authority, Doors, Principal, is_loopback, local_token
-from .bridge import Bridge
 from .changes import Changes
 from .conversations import Conversations
 from .encoded import Encoded
 from .metrics import Metrics
+from .oidc import Provider
 from .operations import Call, Headers, Operation, Router
 from .rates import Rates
+from .rendering import Renderer
 from .tenants import Tenants, tenant_folder
+
+if TYPE_CHECKING:
+    from .agents import Agents
 
 
 @dataclass(frozen=True, slots=True)
 class ServerParts:
-    """What a server is made of. `open_at` opens the knowledge base of a data folder, `open_queue` the jobs of all."""
+    """What a server is made of. `open_at` opens the knowledge base of a data folder for questions, `open_upkeep` for
+    jobs, `open_queue` the jobs of all."""
 
     settings: Settings
     open_at: Callable[[Path], KnowledgeBase]
+    open_upkeep: Callable[[Path], KnowledgeBase]
     open_queue: Callable[[], Queue]
 
 
@@ -56,18 +64,23 @@ class Service:
             local=local_token(self.data) if self.loopback else "",
             session_seconds=chosen.session_hours * 3600,
         )
+        self.provider = Provider(settings.oidc, self.accounts.secret) if settings.oidc.issuer else None
         self.doors = Doors(chosen.host, chosen.hosts, https=chosen.https)
         self.router = Router(operations)
         self.operations = tuple(operations)
-        self.rates = Rates()
+        self.rates = Rates(self.data)
         cores = os.cpu_count() or 1
         self.bridge = Bridge(
-            searches=chosen.threads or 2 * cores, answers=chosen.answers, works=max(4, cores), waiting=chosen.waiting
-        )
+            searches=chosen.threads or -(-2 * cores // chosen.workers), answers=chosen.answers,
+            works=max(4, cores), waiting=chosen.waiting,
+            patience=chosen.patience, computed=settings.answer.model == "extractive",
+        )  # fmt: skip
         self.encoded = Encoded()
         self.conversations = Conversations()
         self.queue = parts.open_queue()
+        self.renderer = Renderer(read_limits(settings))
         self.changes: Changes
+        self.agents: Agents
         self.tenants = Tenants(parts.open_at, self.data, chosen.open_tenants)
         self.metrics = Metrics(
             self.data / pages.FOLDER,
@@ -112,6 +125,8 @@ class Service:
         self.changes.close()
         self.metrics.close()
         self.bridge.close()
+        self.renderer.close()
         self.queue.close()
         self.tenants.close()
         self.accounts.close()
+        self.rates.close()

@@ -7,18 +7,16 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final
 
 from ..errors import NotFound
 from ..knowledge_base import KnowledgeBase
+from ..storage.layout import TENANTS
 from .accounts import DEFAULT_TENANT
-
-FOLDER: Final = "tenants"
 
 
 def tenant_folder(data: Path, tenant: str) -> Path:
     """The default tenant's is the data folder itself. Tenants' ids are made by the server, never by a request."""
-    return data if tenant == DEFAULT_TENANT else data / FOLDER / tenant
+    return data if tenant == DEFAULT_TENANT else data / TENANTS / tenant
 
 
 class Tenants:

@@ -29,6 +29,9 @@ METHODS: Final = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OP
 GONE: Final = 499
 """Told as status where the client went away before there was one."""
 
+BUSY: Final = 503
+"""Refused, not failed: counted, and no line in the log for each of a flood."""
+
 log = logging.getLogger(__name__)
 
 
@@ -100,7 +103,7 @@ class _Request:
         )
         self.span.end(failed)
         log.log(
-            logging.WARNING if status >= 500 else logging.INFO,
+            logging.WARNING if status >= 500 and status != BUSY else logging.INFO,
             "%s %s %d %.1f ms", self.method, route, status, seconds * 1000.0,
             extra={
                 "fields": {

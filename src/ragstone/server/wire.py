@@ -52,6 +52,7 @@ class AskBody(Struct, forbid_unknown_fields=True):
     filter: FilterBody | None = None
     language: Literal["de", "en"] | None = None
     conversation: Annotated[str, Meta(min_length=1, max_length=64, pattern="^[A-Za-z0-9._-]+$")] | None = None
+    mode: Mode = "hybrid"
     stream: bool = False
 
 

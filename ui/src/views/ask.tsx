@@ -1,7 +1,7 @@
 /** Questions and their answers, with the source of a sentence beside it. */
 
 import { useEffect, useRef, useState } from "preact/hooks";
-import { type Answer, ask, type Citation, type Collection, post, Problem, type Session } from "../api";
+import { type Answer, ask, type Citation, type Collection, post, Problem, randomName, type Session } from "../api";
 import { named, number, t } from "../i18n";
 import { CopyButton, Empty, Failure, focused, Icon, onEnter, useGet } from "../parts";
 import { link } from "../route";
@@ -27,7 +27,9 @@ export function AskView({ session }: { session: Session }) {
   const [collection, setCollection] = useState("");
   const [shown, setShown] = useState<{ turn: number; citation: Citation; sentence: number | null }>();
   const running = useRef<AbortController | undefined>(undefined);
+  const conversation = useRef(randomName());
   const end = useRef<HTMLDivElement>(null);
+  const field = useRef<HTMLTextAreaElement>(null);
   const { data, reload } = useGet<{ items: Collection[] }>("/v1/collections");
   const collections = data?.items ?? [];
   const empty = data !== undefined && collections.every((c) => c.documents === 0);
@@ -38,6 +40,7 @@ export function AskView({ session }: { session: Session }) {
     addEventListener("ragstone:documents", changed);
     return () => removeEventListener("ragstone:documents", changed);
   }, [reload]);
+  useEffect(() => focused(field.current), []);
   useEffect(() => {
     end.current?.scrollIntoView({ block: "end" });
   }, [asked.length]);
@@ -57,7 +60,7 @@ export function AskView({ session }: { session: Session }) {
     running.current = stop;
     let ended = false;
     try {
-      for await (const { event, data } of ask(words, chosen, stop.signal)) {
+      for await (const { event, data } of ask(words, chosen, conversation.current, stop.signal)) {
         const said = data as Record<string, string>;
         if (event === "stage") change(key, { stage: said.name ?? "" });
         else if (event === "token") change(key, (turn) => ({ text: turn.text + (said.text ?? "") }));
@@ -75,10 +78,16 @@ export function AskView({ session }: { session: Session }) {
       else change(key, { error });
     }
   };
+  const renew = () => {
+    conversation.current = randomName();
+    setAsked([]);
+    setShown(undefined);
+    field.current?.focus();
+  };
   const open = (turn: number, citation: Citation, sentence: number | null) => setShown({ turn, citation, sentence });
 
   return (
-    <div class={shown ? "split open" : "split"}>
+    <div class={shown ? "split open" : "split"} onKeyDown={(e) => e.key === "Escape" && setShown(undefined)}>
       <div class="column ask">
         <div class="turns" aria-live="polite" aria-busy={busy}>
           {!asked.length && (
@@ -96,11 +105,17 @@ export function AskView({ session }: { session: Session }) {
               {turn.answer ? (
                 <Answered turn={turn} answer={turn.answer} shown={shown?.turn === turn.key ? shown : undefined} onOpen={open} />
               ) : (
-                <div class={turn.error || turn.stopped ? "answer" : "answer streaming"}>{turn.text}</div>
+                <div class={turn.error || turn.stopped ? "answer written" : "answer written streaming"}>{turn.text}</div>
               )}
               {!turn.answer && !turn.error && !turn.stopped && <div class="stage">{named("stage_", turn.stage)} …</div>}
               {turn.stopped && <p class="soft">{t("stopped")}</p>}
-              {turn.error ? <Failure error={turn.error} retry={busy ? undefined : () => send(turn.question)} /> : null}
+              {turn.error && empty ? (
+                <p class="note">
+                  {t("noDocuments")} <a href={link("documents")}>{t("addDocuments")}</a>
+                </p>
+              ) : turn.error ? (
+                <Failure error={turn.error} retry={busy ? undefined : () => send(turn.question)} />
+              ) : null}
             </article>
           ))}
           <div ref={end} />
@@ -115,7 +130,7 @@ export function AskView({ session }: { session: Session }) {
           <textarea
             rows={2}
             maxLength={4000}
-            ref={focused}
+            ref={field}
             value={question}
             placeholder={t("askPlaceholder")}
             aria-label={t("askTitle")}
@@ -132,6 +147,12 @@ export function AskView({ session }: { session: Session }) {
               ))}
             </select>
             <span class="grow" />
+            {asked.length > 0 && !busy && (
+              <button type="button" class="quiet" onClick={renew} aria-label={t("askNew")} title={t("askNewText")}>
+                <Icon name="plus" />
+                <span class="wide-only">{t("askNew")}</span>
+              </button>
+            )}
             {busy ? (
               <button type="button" onClick={() => running.current?.abort()}>
                 <Icon name="stop" />
@@ -254,7 +275,7 @@ function Answered({ turn, answer, shown, onOpen }: AnsweredProps) {
         <CopyButton text={answer.answer} />
         <span class="grow" />
         <span class="soft">
-          {answer.model} · {number(total)} ms
+          {answer.model === "extractive" ? t("extractive") : answer.model} · {total < 1 ? t("atOnce") : `${number(total)} ms`}
         </span>
       </div>
     </>

@@ -3,7 +3,7 @@
 import { useEffect, useState } from "preact/hooks";
 import { type Chunk, type Document, get, type Page, type Session } from "../api";
 import { bytes, date, number, t } from "../i18n";
-import { CopyButton, Failure, Loading, useGet } from "../parts";
+import { CopyButton, Failure, Loading, Tabs, useGet } from "../parts";
 import { go, link } from "../route";
 import { MarkedText, PageImage } from "../source";
 import { fileName } from "../text";
@@ -11,7 +11,9 @@ import { fileName } from "../text";
 export function DocumentView({ id, query }: { session: Session; id: string; query: URLSearchParams }) {
   const address = `/v1/documents/${encodeURIComponent(id)}`;
   const { data: document, error, reload } = useGet<Document>(address);
-  const tab = query.get("tab") ?? "text";
+  const [hasImage, setHasImage] = useState(false);
+  useEffect(() => setHasImage(false), [id]);
+  const tab = query.get("tab") === "passages" ? "passages" : "text";
   if (error) return <Failure error={error} retry={reload} />;
   if (!document) return <Loading lines={8} />;
   const start = Number(query.get("start")) || 0;
@@ -19,7 +21,7 @@ export function DocumentView({ id, query }: { session: Session; id: string; quer
   const page = Number(query.get("page")) || 1;
   const show = (to: string, more: Record<string, string | number> = {}) =>
     go(link("document", id, { start: start || null, end: end || null, page, ...more, tab: to }), true);
-  const tabs = ["text", "passages", ...(document.media_type === "application/pdf" ? ["pageImage"] : [])] as const;
+  const isPdf = document.media_type === "application/pdf";
   return (
     <div class="page document">
       <p class="soft">
@@ -39,20 +41,22 @@ export function DocumentView({ id, query }: { session: Session; id: string; quer
         {document.pages ? <Fact name={t("pages")} value={number(document.pages)} /> : null}
         <Fact name={t("modified")} value={date(document.modified, true)} />
         <Fact name={t("added")} value={date(document.added, true)} />
-        {Object.entries(document.metadata ?? {}).map(([name, value]) => (
+        {Object.entries(document.metadata ?? {}).filter(([name]) => name !== "pages").map(([name, value]) => (
           <Fact key={name} name={name} value={String(value)} />
         ))}
       </dl>
-      <div class="tabs" role="tablist">
-        {tabs.map((name) => (
-          <button key={name} type="button" role="tab" aria-selected={tab === name} onClick={() => show(name)}>
-            {name === "pageImage" ? t("pages") : t(name as "text" | "passages")}
-          </button>
-        ))}
-      </div>
-      {tab === "text" && <MarkedText id={id} start={start} end={end} characters={document.characters} />}
-      {tab === "passages" && <Passages address={address} onOpen={(c) => show("text", { start: c.start, end: c.end })} />}
-      {tab === "pageImage" && <PageImage id={id} page={page} pages={document.pages ?? 0} />}
+      <Tabs names={[["text", t("text")], ["passages", t("passages")]]} chosen={tab} onChoose={(name) => show(name)} />
+      {tab === "text" && (
+        <div class={hasImage ? "leaf both" : "leaf"}>
+          <MarkedText id={id} start={start} end={end} characters={document.characters} />
+          {isPdf && (
+            <div class="page-frame" hidden={!hasImage}>
+              <PageImage id={id} page={page} pages={document.pages ?? 0} start={start} end={end} onThere={setHasImage} />
+            </div>
+          )}
+        </div>
+      )}
+      {tab === "passages" && <Passages address={address} onOpen={(c) => show("text", { start: c.start, end: c.end, page: c.page ?? 1 })} />}
     </div>
   );
 }

@@ -56,6 +56,16 @@ export function DocumentsView({ session, collection }: { session: Session; colle
             </option>
           ))}
         </select>
+        {here && (
+          <a class="button quiet narrow-only" href={link("graph", name)} aria-label={t("graph")} title={t("graph")}>
+            <Icon name="graph" />
+          </a>
+        )}
+        {here && (
+          <a class="button quiet narrow-only" href={link("spaces")} aria-label={t("spaces")} title={t("spaces")}>
+            <Icon name="spaces" />
+          </a>
+        )}
         {canWrite && <NewCollection onMade={(made) => (reload(), go(link("documents", made)))} />}
         {canWrite && here && (
           <button type="button" class="quiet" onClick={() => setRemoving(true)} aria-label={t("removeCollection")} title={t("removeCollection")}>
@@ -106,7 +116,7 @@ function NewCollection({ onMade }: { onMade: (name: string) => void }) {
         }, setError);
       }}
     >
-      <input ref={focused} required value={name} onInput={(e) => setName(e.currentTarget.value)} placeholder={t("name")} aria-label={t("newCollection")} />
+      <input ref={focused} required maxLength={128} value={name} onInput={(e) => setName(e.currentTarget.value)} placeholder={t("name")} aria-label={t("newCollection")} />
       <button type="submit" class="primary">
         {t("create")}
       </button>

@@ -50,6 +50,7 @@ export function SearchView({ query }: { query: URLSearchParams }) {
   const [turn, setTurn] = useState(0);
   const { data } = useGet<{ items: Collection[] }>("/v1/collections");
   const collections = data?.items ?? [];
+  const empty = data !== undefined && collections.every((c) => c.documents === 0);
   const asked = query.toString();
 
   useEffect(() => {
@@ -93,7 +94,7 @@ export function SearchView({ query }: { query: URLSearchParams }) {
   const filtered = NAMES.filter((n) => n !== "q" && form[n]).length;
 
   return (
-    <div class={chosen ? "split open" : "split"}>
+    <div class={chosen ? "split open" : "split"} onKeyDown={(e) => e.key === "Escape" && setChosen(undefined)}>
       <div class="column">
         <form class="searching" role="search" onSubmit={submit}>
           <div class="row">
@@ -142,7 +143,7 @@ export function SearchView({ query }: { query: URLSearchParams }) {
               </Field>
               <Field label={t("type")}>
                 <select value={form.type} onChange={set("type")}>
-                  <option value="">–</option>
+                  <option value="">{t("anyType")}</option>
                   {Object.entries(TYPES).map(([name, type]) => (
                     <option key={type} value={type}>
                       {name}
@@ -169,7 +170,15 @@ export function SearchView({ query }: { query: URLSearchParams }) {
             </div>
           </details>
         </form>
-        {error ? <Failure error={error} retry={() => setTurn(turn + 1)} /> : null}
+        {error && empty ? (
+          <Empty icon="documents" title={t("noDocuments")}>
+            <a class="button primary" href={link("documents")}>
+              {t("addDocuments")}
+            </a>
+          </Empty>
+        ) : error ? (
+          <Failure error={error} retry={() => setTurn(turn + 1)} />
+        ) : null}
         {busy && !result && <Loading lines={6} />}
         {!busy && !result && !error && <Empty icon="search" title={t("search")} text={t("searchEmpty")} />}
         {result && !result.hits.length && <Empty icon="search" title={t("nothingFound")} text={t("nothingFoundHint")} />}

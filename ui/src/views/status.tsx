@@ -1,6 +1,6 @@
 /** What the machine does now: figures of the last hour, budget, alerts, recent work, caches. */
 
-import { useEffect, useState } from "preact/hooks";
+import { useState } from "preact/hooks";
 import { type Collection, type Job, type Page, post, Problem, type Session, type Standing } from "../api";
 import { Chart, type Line } from "../chart";
 import { bytes, date, money, named, number, t } from "../i18n";
@@ -18,6 +18,10 @@ interface Series {
   memory_bytes?: (number | null)[];
   tokens_per_minute?: (number | null)[];
   cost_usd_per_hour?: (number | null)[];
+  budget_left_usd?: (number | null)[];
+  active_keys?: (number | null)[];
+  in_flight?: (number | null)[];
+  jobs_waiting?: (number | null)[];
   alerts?: Alert[];
 }
 
@@ -37,7 +41,9 @@ interface Status {
 
 export function StatusView({ session }: { session: Session }) {
   const status = useGet<Status>("/v1/status", EVERY);
-  const series = useGet<Series>("/v1/metrics/series", EVERY);
+  // figures of the whole process are for its administrators
+  const all = session.scopes.includes("admin") && session.tenant === "default";
+  const series = useGet<Series>(all ? "/v1/metrics/series" : null, EVERY);
   const budget = useGet<{ items: Standing[] }>("/v1/budget", EVERY);
   const jobs = useGet<Page<Job>>("/v1/jobs", EVERY);
   if (status.error && !status.data) return <Failure error={status.error} retry={status.reload} />;
@@ -58,22 +64,25 @@ export function StatusView({ session }: { session: Session }) {
         <Tile name={t("passages")} value={number(passages)} />
         <Tile name={t("disk")} value={bytes(status.data.bytes)} />
         <Tile name={t("memory")} value={bytes(status.data.memory_mb * 1e6)} />
+        {latest(series.data?.active_keys) !== null && <Tile name={t("activeKeys")} value={number(latest(series.data?.active_keys)!)} />}
+        {latest(series.data?.in_flight) !== null && <Tile name={t("inFlight")} value={number(latest(series.data?.in_flight)!)} />}
+        {latest(series.data?.jobs_waiting) !== null && <Tile name={t("jobsWaiting")} value={number(latest(series.data?.jobs_waiting)!)} />}
       </dl>
-      <section aria-label={t("alerts")}>
+      {all && <section aria-label={t("alerts")}>
         <h2>{t("alerts")}</h2>
         {alerts.length ? (
           <ul class="alerts">
             {alerts.map((alert) => (
-              <li key={alert.name} class={alert.severity === "critical" ? "failure" : "note"}>
-                <strong>{alert.name}</strong> {alert.text}
+              <li key={alert.name} class={alert.severity === "critical" ? "failure" : alert.severity === "info" ? "note plain" : "note"}>
+                {named("alert_", alert.name, alert.text)}
               </li>
             ))}
           </ul>
         ) : (
           <p class="soft">{t("alertsNone")}</p>
         )}
-      </section>
-      <Charts series={series.data} error={series.error} />
+      </section>}
+      {all && <Charts series={series.data} error={series.error} />}
       <Budget budgets={budget.data?.items} error={budget.error} />
       <Jobs jobs={jobs.data?.items} error={jobs.error} session={session} reload={jobs.reload} />
       <section aria-label={t("caches")}>
@@ -90,7 +99,7 @@ export function StatusView({ session }: { session: Session }) {
           <tbody>
             {Object.entries(status.data.caches).map(([name, cache]) => (
               <tr key={name}>
-                <td>{name}</td>
+                <td>{named("cache_", name)}</td>
                 <td class="num">{number(cache.entries ?? 0)}</td>
                 <td class="num">{cache.bytes === undefined ? "–" : bytes(cache.bytes)}</td>
                 <td class="num">{cache.hit_rate === undefined || cache.hit_rate === null ? "–" : `${number(cache.hit_rate * 100)} %`}</td>
@@ -101,6 +110,11 @@ export function StatusView({ session }: { session: Session }) {
       </section>
     </div>
   );
+}
+
+/** The newest figure of a series; null where there is none. */
+function latest(values?: (number | null)[]): number | null {
+  return values?.at(-1) ?? null;
 }
 
 function Tile({ name, value, good }: { name: string; value: string; good?: boolean }) {
@@ -115,8 +129,7 @@ function Tile({ name, value, good }: { name: string; value: string; good?: boole
 function Charts({ series, error }: { series?: Series; error: unknown }) {
   const stages = Object.keys(series?.latency_ms ?? {});
   const [stage, setStage] = useState("");
-  const chosen = stages.includes(stage) ? stage : (stages[0] ?? "");
-  useEffect(() => setStage((old) => old || chosen), [chosen]);
+  const chosen = stages.includes(stage) ? stage : (["search", "answer", "http"].find((s) => stages.includes(s)) ?? stages[0] ?? "");
   if (error && !series) return error instanceof Problem && error.status === 404 ? <p class="soft">{t("noSeriesOff")}</p> : <Failure error={error} />;
   if (!series) return <Loading lines={5} />;
   if (series.times.length < 2) return <Empty icon="status" title={t("noSeries")} />;
@@ -128,6 +141,7 @@ function Charts({ series, error }: { series?: Series; error: unknown }) {
     [t("memory"), one("", series.memory_bytes), bytes],
     [t("tokens"), one("", series.tokens_per_minute), (v) => number(v)],
     [t("cost"), one("", series.cost_usd_per_hour), money],
+    [t("budgetLeft"), one("", series.budget_left_usd), money],
   ];
   const latency = series.latency_ms?.[chosen];
   return (
@@ -139,7 +153,7 @@ function Charts({ series, error }: { series?: Series; error: unknown }) {
             <select value={chosen} onChange={(e) => setStage(e.currentTarget.value)} aria-label={t("latency")}>
               {stages.map((name) => (
                 <option key={name} value={name}>
-                  {named("stage_", name)}
+                  {stageName(name)}
                 </option>
               ))}
             </select>
@@ -155,6 +169,13 @@ function Charts({ series, error }: { series?: Series; error: unknown }) {
       {charts.map(([title, lines, format]) => lines && <Chart key={title} title={title} times={series.times} lines={lines} format={format} />)}
     </div>
   );
+}
+
+/** `search: lexical` is a stage of a search. */
+function stageName(name: string): string {
+  const [whole, part] = name.split(": ", 2);
+  const first = named("figure_", whole!);
+  return part ? `${first} › ${named("part_", part)}` : first;
 }
 
 function Budget({ budgets, error }: { budgets?: Standing[]; error: unknown }) {
@@ -196,9 +217,7 @@ function Jobs(props: { jobs?: Job[]; error: unknown; session: Session; reload: (
           <tbody>
             {props.jobs.slice(0, 20).map((job) => (
               <tr key={job.id}>
-                <td>
-                  {job.kind}
-                </td>
+                <td>{named("job_", job.kind)}</td>
                 <td>
                   <span class={`badge ${job.state}`}>{job.state in JOB_STATES ? t(JOB_STATES[job.state as keyof typeof JOB_STATES]) : job.state}</span>
                   {job.state === "failed" && job.failures?.length ? <div class="failed-text small-text">{job.failures.at(-1)!.message}</div> : null}

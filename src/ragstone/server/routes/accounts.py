@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Annotated, Any, Final, TypedDict
 
 from msgspec import Meta, Struct
 
 from ...errors import Forbidden
 from ...knowledge_base import KnowledgeBase
-from ..accounts import DEFAULT_TENANT, Key, Quotas, Scope, Tenant
-from ..auth import COOKIE
+from ..accounts import DEFAULT_TENANT, FIRST, LOGIN, Key, Place, Quotas, Scope, Tenant
+from ..auth import COOKIE, Principal
+from ..cursors import cursor, opened, unknown
 from ..operations import Call, Operation, Reply
 from ..wire import Moment, rfc3339
 
@@ -35,6 +37,7 @@ class NewKey(KeyItem):
 
 class Keys(TypedDict):
     items: list[KeyItem]
+    next: Annotated[str | None, "cursor of the next page; null at the end"]
 
 
 class QuotaItem(TypedDict):
@@ -53,6 +56,7 @@ class TenantItem(TypedDict):
 
 class TenantList(TypedDict):
     items: list[TenantItem]
+    next: Annotated[str | None, "cursor of the next page; null at the end"]
 
 
 class AuditItem(TypedDict):
@@ -96,13 +100,20 @@ class TenantBody(Struct, forbid_unknown_fields=True):
     quotas: QuotaBody = QuotaBody()
 
 
+class ListQuery(Struct, forbid_unknown_fields=True):
+    cursor: Annotated[str, Meta(max_length=256)] = ""
+    limit: Annotated[int, Meta(ge=1, le=500)] = 100
+
+
 class AuditQuery(Struct, forbid_unknown_fields=True):
     cursor: Annotated[int, Meta(ge=0, le=1 << 53)] = 0
     limit: Annotated[int, Meta(ge=1, le=500)] = 100
 
 
 def list_keys(call: Call, kb: KnowledgeBase) -> Any:  # noqa: ARG001 - every operation has one shape
-    return {"items": [_key(key) for key in call.service.accounts.list_keys(_reach(call))]}
+    query: ListQuery = call.query
+    found = call.service.accounts.list_keys(_reach(call), _place(query.cursor), query.limit + 1)
+    return {"items": [_key(key) for key in found[: query.limit]], "next": _following(found, query.limit)}
 
 
 def create_key(call: Call, kb: KnowledgeBase) -> Reply:  # noqa: ARG001
@@ -117,13 +128,15 @@ def create_key(call: Call, kb: KnowledgeBase) -> Reply:  # noqa: ARG001
 
 
 def revoke_key(call: Call, kb: KnowledgeBase) -> Reply:  # noqa: ARG001
-    key = call.service.accounts.revoke(call.path["key"], _reach(call))
+    key = call.service.accounts.revoke(call.path["key_id"], _reach(call))
     call.record("key.revoke", key.id)
     return Reply(None, 204)
 
 
 def list_tenants(call: Call, kb: KnowledgeBase) -> Any:  # noqa: ARG001
-    return {"items": [_tenant(tenant) for tenant in call.service.accounts.tenants()]}
+    query: ListQuery = call.query
+    found = call.service.accounts.tenants(_place(query.cursor), query.limit + 1)
+    return {"items": [_tenant(tenant) for tenant in found[: query.limit]], "next": _following(found, query.limit)}
 
 
 def create_tenant(call: Call, kb: KnowledgeBase) -> Reply:  # noqa: ARG001
@@ -158,17 +171,25 @@ def audit(call: Call, kb: KnowledgeBase) -> Any:  # noqa: ARG001
 
 async def sign_in(call: Call) -> Reply:
     """Changes the key of the request for the page's cookie."""
-    cookie, seconds, csrf = call.service.authority.open_session(call.who)
-    secure = "; Secure" if call.service.settings.server.https else ""
-    header = f"{COOKIE}={cookie}; Path=/; Max-Age={int(seconds)}; HttpOnly; SameSite=Strict{secure}"
+    header, csrf = session_cookie(call, call.who)
     return Reply({**_session(call), "csrf": csrf}, 201, [(b"set-cookie", header.encode())])
+
+
+def session_cookie(call: Call, principal: Principal) -> tuple[str, str]:
+    """The header that sets it, and the token for changing requests."""
+    value, seconds, csrf = call.service.authority.open_session(principal)
+    secure = "; Secure" if call.service.settings.server.https else ""
+    return f"{COOKIE}={value}; Path=/; Max-Age={int(seconds)}; HttpOnly; SameSite=Strict{secure}", csrf
 
 
 async def show_session(call: Call) -> Reply:
     return Reply(_session(call))
 
 
-async def sign_out(call: Call) -> Reply:  # noqa: ARG001
+async def sign_out(call: Call) -> Reply:
+    """The key of a sign-in with a provider stands for this session alone, and ends with it."""
+    if call.who.id.startswith(LOGIN):
+        await call.service.bridge.work.run(lambda: call.service.accounts.revoke(call.who.id), call.deadline)
     header = f"{COOKIE}=; Path=/; Max-Age=0; HttpOnly; SameSite=Strict"
     return Reply(None, 204, [(b"set-cookie", header.encode())])
 
@@ -178,6 +199,28 @@ def _session(call: Call) -> SessionItem:
     return {
         "key": key.id, "name": key.name, "tenant": key.tenant, "scopes": list(key.scopes), "csrf": call.who.csrf,
     }  # fmt: skip
+
+
+def _place(text: str) -> Place:
+    """Raises InputError."""
+    if not text:
+        return FIRST
+    created, _, id = opened(text).partition(" ")
+    try:
+        place = float.fromhex(created), id
+    except (ValueError, OverflowError):
+        raise unknown() from None
+    if not id:
+        raise unknown()
+    return place
+
+
+def _following(found: Sequence[Key] | Sequence[Tenant], limit: int) -> str | None:
+    """`found` has one more than `limit` where there is a next page."""
+    if len(found) <= limit:
+        return None
+    last = found[limit - 1]
+    return cursor(f"{last.created.hex()} {last.id}")
 
 
 def _reach(call: Call) -> str | None:
@@ -215,24 +258,27 @@ _GROUP: Final = "accounts"
 
 OPERATIONS = [
     Operation(
-        "GET", "/v1/keys", "listKeys", "List keys.", list_keys, scope="admin", result=Keys, group=_GROUP,
+        "GET", "/v1/keys", "listKeys", "List keys.", list_keys, scope="admin", query=ListQuery,
+        result=Keys, group=_GROUP,
         description="Of the tenant; for admins of the default tenant, of all.",
     ),
     Operation(
         "POST", "/v1/keys", "createKey", "Make a key; its text is shown once.", create_key, scope="admin", body=KeyBody,
         result=NewKey, status=201, group=_GROUP, errors=(404,), example={"name": "intranet", "scopes": ["read"]},
+        links={"revokeKey": {"key_id": "$response.body#/id"}},
     ),
     Operation(
-        "DELETE", "/v1/keys/{key}", "revokeKey", "Revoke a key; it works no longer than a second.", revoke_key,
+        "DELETE", "/v1/keys/{key_id}", "revokeKey", "Revoke a key; it works no longer than a second.", revoke_key,
         scope="admin", status=204, group=_GROUP, errors=(404,),
     ),
     Operation(
         "GET", "/v1/tenants", "listTenants", "List tenants.", list_tenants, scope="admin", default_tenant=True,
-        result=TenantList, group=_GROUP,
+        query=ListQuery, result=TenantList, group=_GROUP,
     ),
     Operation(
         "POST", "/v1/tenants", "createTenant", "Make a tenant.", create_tenant, scope="admin", default_tenant=True,
         body=TenantBody, result=TenantItem, status=201, group=_GROUP, example={"name": "Sales"},
+        links={name: {"tenant": "$response.body#/id"} for name in ("setQuotas", "deleteTenant")},
     ),
     Operation(
         "PUT", "/v1/tenants/{tenant}/quotas", "setQuotas", "Set what a tenant may use.", change_tenant, scope="admin",

@@ -4,10 +4,30 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import openai_api
+from .. import agents, openai_api
 from ..openapi import document
 from ..operations import Call, Operation, Reply, encode
-from . import accounts, asking, collections, documents, figures, health, jobs, page, search, status, uploads
+from . import (
+    accounts,
+    asking,
+    collections,
+    compare,
+    documents,
+    fetched,
+    figures,
+    graph,
+    health,
+    jobs,
+    learning,
+    login,
+    memory,
+    page,
+    page_images,
+    search,
+    spaces,
+    status,
+    uploads,
+)
 
 
 async def openapi(call: Call) -> Reply:
@@ -19,11 +39,20 @@ OPERATIONS: tuple[Operation, ...] = (
     *asking.OPERATIONS,
     *collections.OPERATIONS,
     *uploads.OPERATIONS,
+    *fetched.OPERATIONS,
     *documents.OPERATIONS,
+    *page_images.OPERATIONS,
+    *graph.OPERATIONS,
     *jobs.OPERATIONS,
+    *memory.OPERATIONS,
+    *learning.OPERATIONS,
     *openai_api.OPERATIONS,
+    *spaces.OPERATIONS,
+    *agents.OPERATIONS,
     *status.OPERATIONS,
+    *compare.OPERATIONS,
     *accounts.OPERATIONS,
+    *login.OPERATIONS,
     *health.OPERATIONS,
     *figures.OPERATIONS,
     *page.OPERATIONS,

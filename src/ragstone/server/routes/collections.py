@@ -51,16 +51,20 @@ def drop(call: Call, kb: KnowledgeBase) -> Reply:
 OPERATIONS = [
     Operation(
         "GET", "/v1/collections", "listCollections", "List collections.", list_collections, result=Collections,
-        group="collections",
+        conditional=True, group="collections",
     ),
     Operation(
         "POST", "/v1/collections", "createCollection", "Make a collection; no effect where it exists.", create,
         scope="write", body=NewCollection, result=CollectionRecord, status=201, group="collections",
         example={"name": "manuals"},
+        links={
+            name: {"collection": "$response.body#/name"}
+            for name in ("showCollection", "deleteCollection", "listDocuments", "upload", "uploadTexts")
+        },
     ),
     Operation(
         "GET", "/v1/collections/{collection}", "showCollection", "Show a collection.", show, result=CollectionRecord,
-        group="collections", errors=(404,),
+        conditional=True, group="collections", errors=(404,),
     ),
     Operation(
         "DELETE", "/v1/collections/{collection}", "deleteCollection", "Remove a collection with its documents.", drop,

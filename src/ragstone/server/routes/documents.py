@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from typing import Annotated, Any, Final, TypedDict
 
 from msgspec import Meta, Struct
 
-from ...errors import InputError
 from ...knowledge_base import KnowledgeBase
+from ...text.passage import clipped
 from ...types import Chunk, Document, MetadataValue
+from ..cursors import cursor, opened, unknown
 from ..ids import number, public
-from ..operations import Call, Operation, Reply
+from ..operations import Call, Operation, PreconditionFailed, Reply, etag_among, unchanged
 from ..wire import rfc3339
 
 CHUNKS: Final = 200
@@ -83,43 +82,40 @@ class ChunkQuery(Struct, forbid_unknown_fields=True):
 
 def list_documents(call: Call, kb: KnowledgeBase) -> Any:
     query: DocumentQuery = call.query
-    after = _opened(query.cursor)
+    after = opened(query.cursor)
     found = kb.store.document_page(
         call.path["collection"], query.limit + 1, after=after, language=query.language, contains=query.q
     )
     shown = found[: query.limit]
     secret = call.service.tenant(call).secret
-    following = _cursor(shown[-1].uri) if len(found) > len(shown) else None
+    following = cursor(shown[-1].uri) if len(found) > len(shown) else None
     return {"items": [document_item(d, secret) for d in shown], "next": following}
 
 
 def show(call: Call, kb: KnowledgeBase) -> Reply:
-    found = _document(call, kb)
-    etag = f'"{found.content_hash.hex()[:32]}"'
+    found = document_of(call, kb)
+    etag = _etag(found)
     headers = [(b"etag", etag.encode()), (b"cache-control", b"private, no-cache")]
-    if etag in call.headers.get("if-none-match", ""):
+    if unchanged(call, etag):
         return Reply(None, 304, headers)
     return Reply(document_item(found, call.service.tenant(call).secret), 200, headers)
 
 
 def text(call: Call, kb: KnowledgeBase) -> Any:
-    found = _document(call, kb)
+    found = document_of(call, kb)
     whole = kb.store.document_text(found.id)
     query: SpanQuery = call.query
-    end = len(whole) if query.end is None else min(query.end, len(whole))
-    if query.start > end:
-        raise InputError("the span begins behind its end.", f"The text has {len(whole)} characters.")
+    start, end = clipped(len(whole), query.start, query.end)
     return {
-        "id": call.path["document"], "start": query.start, "end": end, "characters": len(whole),
-        "text": whole[query.start : end],
+        "id": call.path["document"], "start": start, "end": end, "characters": len(whole), "text": whole[start:end],
     }  # fmt: skip
 
 
 def chunks(call: Call, kb: KnowledgeBase) -> Any:
-    found = _document(call, kb)
+    found = document_of(call, kb)
     query: ChunkQuery = call.query
     if query.cursor and not (query.cursor.isascii() and query.cursor.isdecimal()):
-        raise InputError("the cursor is not one of this list.", "Begin without one.")
+        raise unknown()
     first = min(int(query.cursor or 0), 1 << 40)
     all_chunks = kb.store.document_chunks(found.id)
     secret = call.service.tenant(call).secret
@@ -131,10 +127,17 @@ def chunks(call: Call, kb: KnowledgeBase) -> Any:
 
 
 def remove(call: Call, kb: KnowledgeBase) -> Reply:
-    found = _document(call, kb)
+    found = document_of(call, kb)
+    wanted = call.headers.get("if-match", "*")
+    if not etag_among(wanted, _etag(found)):
+        raise PreconditionFailed("the document is another one by now.", "Read it again, and decide anew.")
     kb.remove_documents([found.uri], collection=found.collection)
     call.record("document.delete", call.path["document"])
     return Reply(None, 204)
+
+
+def _etag(document: Document) -> str:
+    return f'"{document.content_hash.hex()[:32]}"'
 
 
 def document_item(document: Document, secret: bytes) -> DocumentItem:
@@ -168,30 +171,21 @@ def _chunk(chunk: Chunk, secret: bytes) -> ChunkItem:
     }
 
 
-def _document(call: Call, kb: KnowledgeBase) -> Document:
+def document_of(call: Call, kb: KnowledgeBase) -> Document:
     """Raises NotFound."""
     return kb.document_by_id(number("doc", call.path["document"], call.service.tenant(call).secret))
 
 
-def _cursor(uri: str) -> str:
-    return base64.urlsafe_b64encode(uri.encode("utf-8", "surrogatepass")).decode().rstrip("=")
-
-
-def _opened(cursor: str) -> str:
-    """Raises InputError."""
-    try:
-        text = cursor + "=" * (-len(cursor) % 4)
-        return base64.b64decode(text, b"-_", validate=True).decode("utf-8", "surrogatepass")
-    except (binascii.Error, ValueError):
-        raise InputError("the cursor is not one of this list.", "Begin without one.") from None
-
-
 _NOT_FOUND: Final = (404,)
+FROM_DOCUMENT: Final = ("showDocument", "documentText", "documentChunks", "documentPages", "deleteDocument")
+"""Operations on a document whose id an answer gave."""
 
 OPERATIONS = [
     Operation(
         "GET", "/v1/collections/{collection}/documents", "listDocuments", "List documents by uri, a page at a time.",
-        list_documents, query=DocumentQuery, result=DocumentPage, group="documents", errors=_NOT_FOUND,
+        list_documents, query=DocumentQuery, result=DocumentPage, conditional=True, group="documents",
+        errors=_NOT_FOUND,
+        links={name: {"document": "$response.body#/items/0/id"} for name in FROM_DOCUMENT},
     ),
     Operation(
         "GET", "/v1/documents/{document}", "showDocument", "Show a document; carries an ETag.", show, conditional=True,
@@ -199,14 +193,15 @@ OPERATIONS = [
     ),
     Operation(
         "GET", "/v1/documents/{document}/text", "documentText", "The text that every offset refers to, or a span.",
-        text, query=SpanQuery, result=DocumentText, group="documents", errors=_NOT_FOUND,
+        text, query=SpanQuery, result=DocumentText, conditional=True, group="documents", errors=_NOT_FOUND,
     ),
     Operation(
         "GET", "/v1/documents/{document}/chunks", "documentChunks", "The passages of a document.", chunks,
-        query=ChunkQuery, result=ChunkPage, group="documents", errors=_NOT_FOUND,
+        query=ChunkQuery, result=ChunkPage, conditional=True, group="documents", errors=_NOT_FOUND,
     ),
     Operation(
         "DELETE", "/v1/documents/{document}", "deleteDocument", "Remove a document; it is found no more on return.",
-        remove, scope="write", status=204, group="documents", errors=_NOT_FOUND,
+        remove, scope="write", status=204, group="documents", errors=(404, 412),
+        description="With If-Match, only where it is still as that ETag says; else 412.",
     ),
 ]  # fmt: skip

@@ -39,13 +39,14 @@ async def profile(call: Call) -> Reply:
 
 PROFILE = Operation(
     "GET", "/v1/profile", "profile", "What the threads of one process do, sampled: lines of stack and count.", profile,
-    scope="admin", lane="loop", query=ProfileQuery, media_type="text/plain", default_tenant=True, group="server",
+    scope="admin", lane="loop", query=ProfileQuery, media_type="text/plain", result=str, default_tenant=True,
+    group="server", errors=(409,),
 )  # fmt: skip
 
 OPERATIONS = [
     Operation(
         "GET", "/metrics", "metrics", "Figures of all processes for Prometheus. Off loopback it takes an admin key.",
-        metrics, scope=None, lane="loop", media_type="text/plain", group="server", errors=(401, 403),
+        metrics, scope=None, lane="loop", media_type="text/plain", result=str, group="server", errors=(401, 403),
     ),
     Operation(
         "GET", "/v1/metrics/series", "series", "The last hour in steps of five seconds, and what is amiss now.", series,

@@ -44,11 +44,11 @@ def version(call: Call, kb: KnowledgeBase) -> Any:  # noqa: ARG001
 OPERATIONS = [
     Operation(
         "GET", "/health", "health", "Whether the process answers.", health, scope=None, lane="loop", result=Health,
-        answer={"status": "alive"}, group="server",
+        group="server",
     ),
     Operation(
         "GET", "/ready", "ready", "Whether the data are open and can be written.", ready, scope=None, lane="loop",
-        result=Health, answer={"status": "ready"}, errors=(503, 507), group="server",
+        result=Health, errors=(503, 507), group="server",
     ),
     Operation(
         "GET", "/v1/version", "version", "Which server this is.", version, lane="search", result=Version,

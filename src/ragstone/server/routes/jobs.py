@@ -170,7 +170,7 @@ OPERATIONS = [
     Operation("GET", "/v1/jobs/{job}", "showJob", "Show a job.", show, result=JobItem, group="jobs", errors=(404,)),
     Operation(
         "GET", "/v1/jobs/{job}/events", "jobEvents", "The job whenever it changes, as server-sent events `job`, until "
-        "it has ended.", events, lane="loop", media_type="text/event-stream", result=str, group="jobs", errors=(404,),
+        "it has ended.", events, lane="loop", streams=True, group="jobs", errors=(404,),
     ),
     Operation(
         "POST", "/v1/jobs/{job}/cancel", "cancelJob", "End a job that waits; ask one that runs to end.", cancel,

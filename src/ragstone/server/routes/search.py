@@ -15,8 +15,9 @@ from ...records import HitRecord, SearchRecord, search_record
 from ...types import SearchResult
 from ..encoded import Kept
 from ..ids import public
-from ..operations import COMPRESSED_FROM, Call, Operation, Reply, decode_body, encode, read_body, takes_gzip
+from ..operations import COMPRESSED_FROM, Call, Operation, Reply, decode_body, encode, read_body, takes_gzip, unchanged
 from ..wire import SearchBody
+from .documents import FROM_DOCUMENT
 
 PACKED: Final = [(b"content-encoding", b"gzip"), (b"vary", b"Accept-Encoding")]
 
@@ -45,7 +46,9 @@ async def search(call: Call) -> Reply:
         kb = service.tenants.peek(call.tenant)
         if kb is not None and kb.state_tag(kept.collections) == kept.tag:
             looked_up("responses", kept)
-            SEARCHES.observe(time.perf_counter() - call.started, "yes")
+            spent = time.perf_counter() - call.started
+            SEARCHES.observe(spent, "yes")
+            call.stages = {"cache": 1000 * spent}
             return _reply(call, kept)
     body: SearchBody = decode_body(raw, SearchBody)
     if (body.query is None) == (body.queries is None):
@@ -60,6 +63,7 @@ async def search(call: Call) -> Reply:
 
 def _search(call: Call, kb: KnowledgeBase, body: SearchBody, raw: bytes) -> Kept:
     """The encoded answer. It may be kept where the state was the same before and after, and nothing was left out."""
+    began = time.perf_counter()
     collections = None if body.collections is None else tuple(dict.fromkeys(body.collections))
     before = kb.state_tag(collections, refresh=True)
     defaults = call.service.settings.search
@@ -73,7 +77,7 @@ def _search(call: Call, kb: KnowledgeBase, body: SearchBody, raw: bytes) -> Kept
             body.query, collections=collections, k=k, filter=wanted, mode=mode, diversity=diversity,
             deadline=call.deadline,
         )  # fmt: skip
-        complete = result.complete
+        complete, call.stages = result.complete, _stages(result, began - call.started, time.perf_counter() - began)
         plain = encode(found_record(result, secret))
     else:
         results = kb.search_batch(
@@ -85,6 +89,12 @@ def _search(call: Call, kb: KnowledgeBase, body: SearchBody, raw: bytes) -> Kept
     packed = gzip.compress(plain, 1) if len(plain) >= COMPRESSED_FROM and takes_gzip(call) else b""
     etag = blake2b(f"{before}".encode() + raw, digest_size=12).hexdigest()
     return Kept(collections, before or "" if kept else "", f'W/"{etag}"', plain, packed)
+
+
+def _stages(result: SearchResult, waited: float, searched: float) -> dict[str, float]:
+    """Milliseconds; a result that took longer to make than it took to get was made before."""
+    made = result.timings["total"] <= 1000 * searched
+    return {"wait": 1000 * waited, **(result.timings if made else {"cache": 1000 * searched})}
 
 
 def found_record(result: SearchResult, secret: bytes) -> Any:
@@ -100,7 +110,7 @@ def _reply(call: Call, kept: Kept) -> Reply:
     headers = []
     if kept.tag:
         headers += [(b"etag", kept.etag.encode()), (b"cache-control", b"private, no-cache")]
-        if kept.etag in call.headers.get("if-none-match", ""):
+        if unchanged(call, kept.etag):
             return Reply(None, 304, headers)
     if kept.packed and takes_gzip(call):
         return Reply(kept.packed, 200, [*headers, *PACKED])
@@ -112,6 +122,13 @@ OPERATIONS = [
         "POST", "/v1/search", "search", "Find passages.", search, lane="loop", body=SearchBody,
         upload=True, conditional=True, result=(Found, FoundMany), group="questions", errors=(404, 422),
         example={"query": "How long does the battery last?", "k": 5},
+        rule={
+            "oneOf": [
+                {"required": ["query"], "properties": {"query": {"type": "string"}, "queries": {"type": "null"}}},
+                {"required": ["queries"], "properties": {"query": {"type": "null"}, "queries": {"type": "array"}}},
+            ]
+        },
+        links={name: {"document": "$response.body#/hits/0/document_id"} for name in FROM_DOCUMENT},
         description="Carries an ETag; with If-None-Match, 304 while the documents are as they were.",
     ),
 ]  # fmt: skip

@@ -1,30 +1,13 @@
-"""Spaces, budget, and the state of data and process."""
+"""Budget, and the state of data and process."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, TypedDict
-
-from msgspec import Meta, Struct
+from typing import Annotated, Any, TypedDict
 
 from ... import language_models
 from ...knowledge_base import KnowledgeBase
 from ...records import CollectionRecord, collection_record
-from ...types import SpaceStatus
 from ..operations import Call, Operation
-
-
-class SpaceItem(TypedDict):
-    collection: str
-    space: Annotated[str, "id: model, revision, dimension, normalisation, prefix, quantisation"]
-    role: Annotated[str, "active, preferred, building, kept or dropping"]
-    model: str
-    chunks: int
-    embedded: int
-    waiting: int
-
-
-class SpaceList(TypedDict):
-    items: list[SpaceItem]
 
 
 class BudgetItem(TypedDict):
@@ -59,45 +42,6 @@ class Status(TypedDict):
     server: ServerItem
 
 
-class SpaceChange(Struct, forbid_unknown_fields=True):
-    """`rollback` takes no space."""
-
-    action: Literal["switch", "rollback", "prefer", "drop"]
-    space: Annotated[str, Meta(max_length=1_000)] | None = None
-    collection: Annotated[str, Meta(min_length=1, max_length=128)] = "default"
-
-
-def spaces(call: Call, kb: KnowledgeBase) -> Any:  # noqa: ARG001 - every operation has one shape
-    return {"items": [_space(s) for s in kb.spaces()]}
-
-
-def change_space(call: Call, kb: KnowledgeBase) -> Any:
-    body: SpaceChange = call.body
-    kb.collection(body.collection)
-    if body.action == "rollback":
-        kb.rollback_space(collection=body.collection)
-    elif body.action == "prefer":
-        kb.prefer_space(body.space, collection=body.collection)
-    elif body.action == "switch":
-        kb.switch_space(body.space, collection=body.collection)
-    else:
-        kb.drop_space(body.space or "", collection=body.collection)
-    call.record(f"space.{body.action}", body.collection)
-    return {"items": [_space(s) for s in kb.spaces(body.collection)]}
-
-
-def _space(status: SpaceStatus) -> SpaceItem:
-    return {
-        "collection": status.collection,
-        "space": status.space,
-        "role": status.role,
-        "model": status.recipe.model,
-        "chunks": status.chunks,
-        "embedded": status.embedded,
-        "waiting": status.waiting,
-    }
-
-
 def budget(call: Call, kb: KnowledgeBase) -> Any:
     return {"items": language_models.budget_figures(call.service.settings, kb.store.folder)}
 
@@ -120,15 +64,6 @@ def status(call: Call, kb: KnowledgeBase) -> Any:
 
 
 OPERATIONS = [
-    Operation(
-        "GET", "/v1/spaces", "listSpaces", "The vector spaces of every collection.", spaces, result=SpaceList,
-        group="spaces",
-    ),
-    Operation(
-        "POST", "/v1/spaces", "changeSpace", "Switch to another space, go back, prefer or drop one.", change_space,
-        scope="admin", body=SpaceChange, result=SpaceList, group="spaces", errors=(404,),
-        example={"action": "rollback", "collection": "default"},
-    ),
     Operation(
         "GET", "/v1/budget", "budget", "What models may cost and did.", budget, result=BudgetList, group="server",
     ),

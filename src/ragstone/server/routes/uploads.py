@@ -53,7 +53,7 @@ async def upload(call: Call) -> Reply:
     service = call.service
     collection = call.path["collection"]
     chosen = service.settings.server
-    await service.bridge.work.run(lambda: service.with_data(call, _admitted), call.deadline)
+    await service.bridge.work.run(lambda: service.with_data(call, admitted), call.deadline)
     kind = call.headers.get("content-type", "")
     form = kind.lower().startswith("multipart/form-data")
     metadata: Mapping[str, MetadataValue] = {}
@@ -61,7 +61,7 @@ async def upload(call: Call) -> Reply:
         arrived: list[Arrived] = []
 
         def opened(name: str, media_type: str) -> Incoming:
-            uri = _uri(name.replace("\\", "/").rpartition("/")[2])
+            uri = document_uri(name.replace("\\", "/").rpartition("/")[2])
             incoming = stack.enter_context(service.uploads(call.tenant).incoming(chosen.upload_bytes))
             arrived.append(Arrived(incoming, uri, media_type))
             return incoming
@@ -72,34 +72,34 @@ async def upload(call: Call) -> Reply:
             reader.end()
             metadata = _metadata(reader.fields.get("metadata", b"{}"))
         else:
-            uri = _uri(call.query.uri or unquote(call.headers.get("x-document-uri", "")))
+            uri = document_uri(call.query.uri or unquote(call.headers.get("x-document-uri", "")))
             incoming = stack.enter_context(service.uploads(call.tenant).incoming(chosen.upload_bytes))
             arrived.append(Arrived(incoming, uri, kind.partition(";")[0].strip()))
             await _read(call, incoming, chosen.upload_bytes)
         job = await service.bridge.work.run(
             lambda: submit_files(
                 service.queue, arrived, tenant=queue_tenant(call.tenant), collection=collection, metadata=metadata,
-                idempotency_key=idempotency_key(call),
+                keep=chosen.keep_originals, idempotency_key=idempotency_key(call),
             ),
             call.deadline,
         )  # fmt: skip
-    return await _promised(call, job)
+    return await promised(call, job)
 
 
 async def batch(call: Call) -> Reply:
     service = call.service
     body: Batch = call.body
-    texts = [Text(_uri(d.uri), d.text, d.title, d.metadata) for d in body.documents]
+    texts = [Text(document_uri(d.uri), d.text, d.title, d.metadata) for d in body.documents]
 
     def put(call: Call, kb: KnowledgeBase) -> Job:
-        _admitted(call, kb)
+        admitted(call, kb)
         return submit_texts(
             service.queue, service.uploads(call.tenant), texts, tenant=queue_tenant(call.tenant),
             collection=call.path["collection"], most_bytes=2 * service.settings.server.upload_bytes,
             idempotency_key=idempotency_key(call),
         )  # fmt: skip
 
-    return await _promised(call, await service.bridge.work.run(lambda: service.with_data(call, put), call.deadline))
+    return await promised(call, await service.bridge.work.run(lambda: service.with_data(call, put), call.deadline))
 
 
 def idempotency_key(call: Call) -> str:
@@ -110,15 +110,26 @@ def idempotency_key(call: Call) -> str:
     return key
 
 
-def _admitted(call: Call, kb: KnowledgeBase) -> None:
+def admitted(call: Call, kb: KnowledgeBase) -> None:
     """Before anything is read: there is room, the collection may be called so, and the quota has something left."""
+    admit_upload(call, kb, call.path["collection"])
+
+
+def admit_upload(call: Call, kb: KnowledgeBase, collection: str) -> None:
+    """Raises DiskFull, InputError, TooManyRequests."""
+    room(call, kb)
+    kb.store.create_collection(collection)
+
+
+def room(call: Call, kb: KnowledgeBase) -> None:
+    """There is room on the disk and in the tenant's quota, where an item of memory is a document as well. Raises
+    DiskFull, TooManyRequests."""
     kb.store.require_room()
-    kb.store.create_collection(call.path["collection"])
     quotas = call.service.tenant(call).quotas
     if not (quotas.documents or quotas.bytes):
         return
     documents = size = 0
-    for name in kb.store.collections():
+    for name in kb.store.every_collection():
         for document in kb.store.documents(name):
             documents += 1
             size += document.size
@@ -150,7 +161,7 @@ async def _read(call: Call, target: Form | Incoming, most: int) -> None:
             return
 
 
-def _uri(text: str) -> str:
+def document_uri(text: str) -> str:
     """Raises InputError."""
     if not text.strip() or len(text) > URI_LENGTH or any(ord(c) < 32 or ord(c) == 127 for c in text):
         raise InputError(
@@ -168,7 +179,7 @@ def _metadata(raw: bytes) -> Mapping[str, MetadataValue]:
         raise InputError(f"the field metadata is not what it should be: {error}.", "Send a JSON object.") from None
 
 
-async def _promised(call: Call, job: Job) -> Reply:
+async def promised(call: Call, job: Job) -> Reply:
     if call.query.wait:
         job = await ended_in_time(call, job, call.query.wait)
     location = (b"location", f"/v1/jobs/{job.id}".encode())
@@ -181,7 +192,11 @@ _FORM: Final[dict[str, Any]] = {
             "type": "object",
             "properties": {
                 "files": {"type": "array", "items": {"type": "string", "format": "binary"}},
-                "metadata": {"type": "string", "description": "a JSON object, for every file of the form"},
+                "metadata": {
+                    "type": "object",
+                    "additionalProperties": {"type": ["string", "integer", "number", "boolean"]},
+                    "description": "a JSON object, for every file of the form",
+                },
             },
             "required": ["files"],
         }
@@ -189,11 +204,13 @@ _FORM: Final[dict[str, Any]] = {
     "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
 }
 
+JOB: Final = {name: {"job": "$response.body#/id"} for name in ("showJob", "jobEvents", "cancelJob", "retryJob")}
+
 OPERATIONS = [
     Operation(
         "POST", "/v1/collections/{collection}/documents", "upload", "Upload files.", upload, scope="write",
         lane="loop", query=UploadQuery, upload=True, content=_FORM, result=JobItem, status=202, group="documents",
-        errors=(404, 409, 422, 507),
+        errors=(404, 409, 422, 507), links=JOB,
         description="A form with files, or one file as the body with any media type and ?uri= (or X-Document-Uri). "
         "What is answered with a job is durable. The collection is made where it does not exist. With Idempotency-Key "
         "the same request makes one job, however often it is sent.",
@@ -201,7 +218,7 @@ OPERATIONS = [
     Operation(
         "POST", "/v1/collections/{collection}/documents:batch", "uploadTexts", "Add documents that are text already.",
         batch, scope="write", lane="loop", query=WaitQuery, body=Batch, large=True, result=JobItem, status=202,
-        group="documents", errors=(404, 409, 422, 507),
+        group="documents", errors=(404, 409, 422, 507), links=JOB,
         example={"documents": [{"uri": "notes/1", "title": "First note", "text": "The pump stands in hall B."}]},
     ),
 ]  # fmt: skip
