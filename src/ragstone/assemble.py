@@ -6,9 +6,9 @@ import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 import msgspec
 import numpy as np
@@ -20,12 +20,15 @@ from .cache.memory import MemoryCache
 from .cache.persistent import DiskCache, Persistent, TieredCache
 from .embedding.cached import CachedEmbedder
 from .embedding.session import Device
+from .embedding.turn import DEEPEN_LOCK_FILE, turn
 from .errors import SettingsError, StoreReadOnly
+from .graph.deepening import Deepening
+from .graph.retrieval import GraphRetrieval
 from .ingest.limits import ReadLimits
 from .ingest.prepare import PrepareOptions
 from .ingest.sources import SourceOptions
 from .knowledge_base import KnowledgeBase, Parts
-from .language_models import language_model
+from .language_models import background_model, language_model
 from .models import LocalModel, ModelRegistry
 from .search.retriever import Retriever, Tuning
 from .settings import Settings
@@ -40,10 +43,12 @@ if TYPE_CHECKING:
     from .index.sync import CollectionIndex
     from .ingest.sandbox import Sandbox
     from .llm.local import LocalModels
-    from .protocols import LLM, Cache, Embedder, Queue, Reranker, Vectors
+    from .protocols import LLM, Cache, ChatStore, Embedder, Extractor, Queue, Reranker, Vectors
     from .types import Space
 
 T = TypeVar("T")
+Role = Literal["all", "answers", "upkeep"]
+"""What a process has a folder open for."""
 
 EVIDENCE_DEPTH = 10
 """Hits from which an answer is made."""
@@ -78,6 +83,7 @@ def open_knowledge_base(
     remember: bool | None = None,
     environ: Mapping[str, str] | None = None,
     registry: ModelRegistry | None = None,
+    role: Role = "all",
 ) -> KnowledgeBase:
     """Opens the knowledge base of `settings.data.folder`; models and reader processes start when first needed.
     `embedder` takes the place of the one that the settings name; `embedders` are those of other spaces that the
@@ -85,6 +91,8 @@ def open_knowledge_base(
     the names that were recorded. `read_only` writes nothing, and works where nothing
     can be written; with `remember` (default: where not `read_only`) it still keeps answers in cache.db where it can.
     `registry` holds the embedding models that several knowledge bases of one process share (`model_registry`).
+    `role`: with "answers", embedding and merging in the background are left to other processes that have the folder
+    open; with "upkeep", nothing is made ready for questions.
     Raises StoreError, SettingsError, NotFound where `read_only` finds no data."""
     store = SqliteStore(settings.data.folder, read_only=read_only, free_disk=settings.data.free_disk)
     try:
@@ -93,7 +101,7 @@ def open_knowledge_base(
         if embedders and embedder is None:
             raise SettingsError("embedders are given without a first one.", "Give `embedder` too.")
         shared = registry or model_registry(settings)
-        return KnowledgeBase(_parts(settings, store, read_only, given, remember, environ or {}, shared))
+        return KnowledgeBase(_parts(settings, store, read_only, given, remember, environ or {}, shared, role))
     except BaseException:
         store.close()
         raise
@@ -122,6 +130,18 @@ def open_queue(settings: Settings) -> Queue:
     )
 
 
+def open_chats(settings: Settings, kb: KnowledgeBase) -> ChatStore:
+    """The sessions of `kb`, shared where the settings name a Redis. Whoever asks for them closes them before `kb`. Only
+    who chats does: what a server holds for its tenants goes to no Redis. Raises SettingsError."""
+    if not settings.chat.redis:
+        return kb.chats
+    from .storage.chats import SqliteChats
+    from .storage.shared_chats import SharedChats
+
+    assert isinstance(kb.chats, SqliteChats)  # noqa: S101 - of the one store there is
+    return SharedChats(kb.chats, settings.chat.redis)
+
+
 def _parts(
     settings: Settings,
     store: SqliteStore,
@@ -130,6 +150,7 @@ def _parts(
     remember: bool,
     environ: Mapping[str, str],
     registry: ModelRegistry,
+    role: Role,
 ) -> Parts:
     chosen = settings.embedding
     closers: list[Callable[[], None]] = []
@@ -187,8 +208,21 @@ def _parts(
             max_tokens=settings.answer.max_tokens,
         )
 
+    def deepening() -> Deepening:
+        model = background_model(settings, "graph.model", local, llm, closers)
+        if model is None:
+            raise SettingsError(
+                "no language model reads for the graph.",
+                "Set graph.model: answer (the one of answer.model), gateway, a provider's name, gguf:PATH, "
+                "ollama:NAME or openai:NAME.",
+            )
+        taken = partial(turn, store.folder, DEEPEN_LOCK_FILE)
+        return Deepening(store, model, taken, batch=settings.graph.batch, rounds=settings.graph.rounds)
+
     prepare = _prepare_options(settings)
     background = settings.embedding.background and not read_only
+    ready = settings.embedding.background and role != "upkeep"
+    extractor = Once(_extractor)
     return Parts(
         store=store,
         spaces=spaces,
@@ -202,6 +236,8 @@ def _parts(
             reranker=_reranker(settings),
             tuning=Tuning(candidates=settings.search.candidates, rerank_depth=settings.search.rerank_candidates),
             fixed_weight=settings.search.dense_weight,
+            graph=GraphRetrieval(lambda: kb.graph, extractor),
+            graph_when=settings.search.graph,
         ),
         answerer=answerer,
         prepare=prepare,
@@ -211,15 +247,22 @@ def _parts(
         answers=answers,
         persistent=persistent,
         made_by=made_by,
-        prewarm=caches.prewarm if settings.embedding.background else 0,
+        prewarm=caches.prewarm if ready else 0,
         count_questions=caches.prewarm > 0,
-        background=background,
+        background=background and role != "answers",
         evidence_depth=EVIDENCE_DEPTH,
         vector_structure=settings.search.vector_index,
         vector_components=settings.search.vector_pca,
         models=registry.installed,
         language_models=local,
-        preload=settings.models.preload and background,
+        merge_at=settings.memory.merge_at,
+        intents=lambda: _intents(settings),
+        remembered=lambda embedder: CachedEmbedder(lambda: embedder, embedder.space, vectors, "passage"),
+        gleans=Once(lambda: background_model(settings, "memory.model", local, llm, closers)),
+        extractor=None if read_only else extractor,
+        deepens=None if read_only else Once(deepening),
+        background_graph=settings.graph.enabled and background and role != "answers",
+        preload=settings.models.preload and background and ready,
         closers=closers,
     )
 
@@ -273,6 +316,13 @@ def _vector_bytes(vector: Vectors) -> Kept:
 
 def _vector(data: bytes) -> Vectors:
     return np.frombuffer(data, "<f4")
+
+
+def _intents(settings: Settings) -> Mapping[str, Sequence[str]]:
+    from .intent import examples
+
+    chosen = settings.memory.intents
+    return examples.read(Path(chosen)) if chosen else examples.shipped()
 
 
 def default_recipe(settings: Settings) -> Recipe:
@@ -391,7 +441,8 @@ def _reranker(settings: Settings) -> Callable[[], Reranker] | None:
     return Once(make)
 
 
-def _prepare_options(settings: Settings) -> PrepareOptions:
+def read_limits(settings: Settings) -> ReadLimits:
+    """What reading one source may cost."""
     ingest = settings.ingest
     limits = ReadLimits(**{name: getattr(ingest, name) for name in ReadLimits.__slots__ if hasattr(ingest, name)})
     if ingest.ocr:
@@ -402,7 +453,17 @@ def _prepare_options(settings: Settings) -> PrepareOptions:
             cpu_seconds=max(limits.cpu_seconds, OCR_SECONDS),
             wall_seconds=max(limits.wall_seconds, OCR_SECONDS),
         )
-    return PrepareOptions(limits=limits, max_tokens=ingest.chunk_tokens)
+    return limits
+
+
+def _extractor() -> Extractor:
+    from .graph.extract import RuleExtractor
+
+    return RuleExtractor()
+
+
+def _prepare_options(settings: Settings) -> PrepareOptions:
+    return PrepareOptions(limits=read_limits(settings), max_tokens=settings.ingest.chunk_tokens)
 
 
 def _local_models(settings: Settings, llm: Callable[[], LLM | None]) -> LocalModels:

@@ -39,7 +39,8 @@
         ├── Forbidden                         9   403   the key's scopes do not reach so far; a foreign page asks
         ├── WrongHost                         9   421   the request is meant for another name than the server's
         ├── TooManyRequests                   9   429   faster than the key's limit, or over a quota (retryable)
-        └── Overloaded                        9   503   as much work as the server takes on is waiting (retryable)
+        ├── Overloaded                        9   503   as much work as the server takes on is waiting (retryable)
+        └── SignInUnavailable                 9   503   the identity provider does not answer (retryable)
 
 `exit_code` and `http_status` are read by the command line and the server; `retryable` by callers.
 Foreign exceptions are mapped to these at the edge where they arise.
@@ -256,5 +257,10 @@ class TooManyRequests(AccessError):
 
 
 class Overloaded(AccessError):
+    http_status = 503
+    retryable = True
+
+
+class SignInUnavailable(AccessError):
     http_status = 503
     retryable = True

@@ -30,6 +30,10 @@ POINTS: Final = {
     "batch.stored": "documents are durable, their report is not out",
     "embed.computed": "vectors are computed, none is stored",
     "embed.stored": "vectors are durable, nobody was told",
+    "graph.extracted": "texts are read for the graph, nothing of it is stored",
+    "graph.stored": "what was extracted is written, its log entries are not",
+    "graph.told": "what was extracted is durable, nobody was told",
+    "graph.redecided": "what was decided about a pair is gone, the new decision is not written",
     "file.created": "an index file exists under its temporary name, empty",
     "file.written": "an index file is written, not synced",
     "file.synced": "an index file is synced, not renamed",
@@ -39,8 +43,22 @@ POINTS: Final = {
     "seal.published": "a set is published, the files it replaced are still there",
     "seal.tidied": "files that nothing refers to are gone, the log is not trimmed",
     "rebuild.lexical": "the new word index is published, the new vectors are not",
+    "memory.documents": "the documents of what is remembered are written, what is structured about them is not",
+    "memory.forgotten": "items are gone, the states that followed from them are not settled",
     "orphan.removed": "one file that nothing refers to is gone, others are not",
 }
+
+LEARNING: Final = {
+    "learn.remembered": "items are durable, the place in the stream is not",
+    "learn.placed": "items and place are durable, nobody was told",
+}
+"""Points of learning from a stream, over those of the write path."""
+
+CHAT: Final = {
+    "chat.asked": "a question is written, its transaction is open",
+    "chat.answered": "an answer is written and bound to its passages, its transaction is open",
+}
+"""Points of a session of the terminal chat."""
 
 _watcher: Callable[[str], None] | None = None
 

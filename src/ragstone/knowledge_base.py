@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import os
 import secrets
-import stat
+import shutil
 import threading
 import time
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
@@ -23,8 +24,13 @@ from .cache.answers import KeptAnswer, evidence_key, keep
 from .cache.file import digest
 from .cache.persistent import Persistent
 from .embedding.background import BackgroundEmbedding
+from .embedding.precedence import PRECEDENCE
+from .embedding.turn import GRAPH_LOCK_FILE, turn
 from .embedding.workers import EmbeddingWorker
 from .errors import DiskFull, InputError, ModelError, NotFound, RagstoneError, StoreError
+from .graph.building import BackgroundGraph, GraphBuilder
+from .graph.deepening import Deepening
+from .graph.graph import KnowledgeGraph
 from .index.indexer import Indexer
 from .index.sealing import explained, purge_files
 from .index.sync import CollectionIndex
@@ -33,12 +39,21 @@ from .ingest import pipeline, sources
 from .ingest.names import MEMBER, uri_of
 from .ingest.prepare import PrepareOptions, prepare_parsed, source_hash
 from .ingest.sandbox import Sandbox
+from .intent.classifier import IntentClassifier
+from .learn.gleaning import Gleaning, GleaningLearner
+from .learn.judging import Judge
+from .learn.learner import Learner
+from .learn.turns import Turn
+from .memory.memory import Memory, Surroundings
+from .memory_types import MEMORY, not_memory
 from .observe import spans
 from .observe.instruments import ANSWER_STAGES, ANSWERS, SEARCH_STAGES, SEARCHES, UNANSWERED, looked_up, stages
-from .protocols import Cache, Embedder, Guard, Store
+from .protocols import LLM, Cache, ChatStore, Embedder, Extractor, Guard, Store
 from .search.retriever import Retriever
 from .spaces import Spaces
 from .storage.backup import IDENTITY, KEPT, BackupReport, backup
+from .storage.layout import CONVERSATIONS, own_bytes
+from .storage.originals import Originals
 from .storage.purge import purge_database
 from .text.globs import has_magic, path_matcher
 from .text.language import detect_query
@@ -105,6 +120,20 @@ class Parts:
     vector_components: int
     models: Callable[[], list[dict[str, Any]]]
     language_models: Callable[[], LanguageModels]
+    merge_at: float
+    """Similarity from which on something told repeats what is remembered."""
+    intents: Callable[[], Mapping[str, Sequence[str]]]
+    """Intents and their examples."""
+    remembered: Callable[[Embedder], Embedder]
+    """The same embedder, which keeps the vectors of passages that it embeds: for examples."""
+    gleans: Callable[[], LLM | None]
+    """The language model with which `learn` finds more."""
+    extractor: Callable[[], Extractor] | None
+    """What reads chunks for the knowledge graph."""
+    deepens: Callable[[], Deepening] | None
+    """What has a language model read them. Raises SettingsError where there is none."""
+    background_graph: bool
+    """Whether it does so as soon as they are there."""
     preload: bool
     """Whether the language models are loaded as soon as the knowledge base is opened."""
     closers: Sequence[Callable[[], None]] = ()
@@ -151,6 +180,7 @@ class KnowledgeBase:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._store = parts.store
+        self._originals = Originals(parts.store.folder)
         self._indexes: dict[str, CollectionIndex] = {}
         self._lock = threading.RLock()
         self._retriever = parts.retriever(self)
@@ -159,6 +189,9 @@ class KnowledgeBase:
         self._background: BackgroundEmbedding | None = None
         if parts.background and parts.worker is not None:
             self._background = BackgroundEmbedding(parts.store, self._embedding, parts.spaces.finish_drops)
+        self._background_graph: BackgroundGraph | None = None
+        if parts.background_graph:
+            self._background_graph = BackgroundGraph(parts.store, lambda: self._graph_builder)
         self._asked_at = -SERVING_SECONDS
         self._indexer: Indexer | None = None
         self._states: dict[tuple[str, ...] | None, tuple[int, _State]] = {}
@@ -192,10 +225,11 @@ class KnowledgeBase:
         found = list(sources.discover(given, self._parts.source_options))
         self._parts.spaces.require(collection)  # known now, not after an hour of reading
         self._store.create_collection(collection)
-        report = pipeline.ingest(
-            self._store, self._reader(), found, collection, progress=progress, metadata=metadata,
-            salt=self._parts.salt, max_bytes=self._parts.source_options.file_bytes,
-        )  # fmt: skip
+        with PRECEDENCE.adding():
+            report = pipeline.ingest(
+                self._store, self._reader(), found, collection, progress=progress, metadata=metadata,
+                salt=self._parts.salt, max_bytes=self._parts.source_options.file_bytes,
+            )  # fmt: skip
         if remember:
             for path in given:
                 if Path(path).is_dir():
@@ -211,16 +245,19 @@ class KnowledgeBase:
         metadata: Metadata | None = None,
         progress: ProgressCallback | None = None,
         guard: Guard | None = None,
+        uris: Sequence[str] | None = None,
     ) -> IngestReport:
-        """Files under names of their own. As `add` otherwise; what `guard` raises ends it. Raises StoreError."""
+        """Files under names of their own. As `add` otherwise; what `guard` raises ends it. With `uris`, those of all
+        uploads, no other documents are looked up. Raises StoreError."""
         self._parts.spaces.require(collection)
         found = (
             sources.Source(os.fspath(u.path), u.uri, os.fspath(u.path.parent), media_type=u.media_type) for u in uploads
         )
-        report = pipeline.ingest(
-            self._store, self._reader(), found, collection, progress=progress, metadata=metadata,
-            salt=self._parts.salt, max_bytes=self._parts.source_options.file_bytes, guard=guard,
-        )  # fmt: skip
+        with PRECEDENCE.adding():
+            report = pipeline.ingest(
+                self._store, self._reader(), found, collection, progress=progress, metadata=metadata,
+                salt=self._parts.salt, max_bytes=self._parts.source_options.file_bytes, guard=guard, uris=uris,
+            )  # fmt: skip
         self._after_write(collection, removed=_removes(report))
         return report
 
@@ -231,9 +268,11 @@ class KnowledgeBase:
         collection: str = DEFAULT_COLLECTION,
         progress: ProgressCallback | None = None,
         guard: Guard | None = None,
+        uris: Sequence[str] | None = None,
     ) -> IngestReport:
         """Documents that are text already: (uri, title, text, metadata). Durable and searchable on return. One that
-        cannot be stored (not valid Unicode) is reported and the rest goes on. What `guard` raises ends it."""
+        cannot be stored (not valid Unicode) is reported and the rest goes on. `guard` and `uris` as in `add_uploads`.
+        """
         self._store.create_collection(collection)
         options = self._parts.prepare
 
@@ -248,22 +287,38 @@ class KnowledgeBase:
                 uri, content_hash, size, lambda: prepare_parsed(uri, parsed, content_hash, size, 0.0, options)
             )
 
-        report = pipeline.ingest_prepared(
-            self._store, (prepared(item) for item in texts), collection, progress=progress, guard=guard
-        )
+        with PRECEDENCE.adding():
+            report = pipeline.ingest_prepared(
+                self._store, (prepared(item) for item in texts), collection, progress=progress, guard=guard, uris=uris
+            )
         self._after_write(collection, removed=_removes(report))
         return report
 
-    def embed_pending(self, *, collection: str | None = None, progress: ProgressCallback | None = None) -> int:
+    def warm_reader(self) -> None:
+        """The next file does not wait for a reading process to start. Raises ReadError."""
+        self._reader().warm()
+
+    def embed_pending(
+        self,
+        *,
+        collection: str | None = None,
+        progress: ProgressCallback | None = None,
+        stop: threading.Event | None = None,
+    ) -> int:
         """Embeds every chunk that has no vector yet, newest first, in every space that its collection uses, and returns
-        how many vectors it made. Can be interrupted at any moment: what is done stays done."""
+        how many vectors it made. Can be interrupted at any moment, or by `stop`: what is done stays done."""
         if self._parts.worker is None:
             return 0
         worker, made = self._embedding(), 0
-        for name in self._named(collection):
-            made += worker.run(name, progress=progress, foreground=True, wait_for_others=True)
+        for name in self._store.every_collection() if collection is None else self._named(collection):
+            made += worker.run(name, progress=progress, stop=stop, foreground=True, wait_for_others=True)
             self._parts.spaces.finish_drops(name)
         return made
+
+    def embed_soon(self) -> None:
+        """What waits for a vector is embedded in the background from now on, where this process does that."""
+        if self._background is not None:
+            self._background.wake()
 
     def sync(self, *, collection: str | None = None, progress: ProgressCallback | None = None) -> IngestReport:
         """Brings the collection (or all) to the state of the folders that were added: new and changed files are
@@ -302,7 +357,7 @@ class KnowledgeBase:
     def remove(self, patterns: Sequence[str], *, collection: str = DEFAULT_COLLECTION) -> list[str]:
         """Removes documents by uri, path, folder or glob; returns the uris. Raises NotFound where a pattern fits
         nothing (then nothing is removed)."""
-        known = self._store.known(collection)
+        known = self._store.known(not_memory(collection))
         chosen: dict[str, None] = {}
         for pattern in patterns:
             matching = _matching(pattern, known)
@@ -310,6 +365,7 @@ class KnowledgeBase:
                 raise NotFound(f"nothing in {collection!r} matches {pattern!r}.", "See `ragstone list`.")
             chosen.update(dict.fromkeys(matching))
         removed = self._store.delete(collection, list(chosen))
+        self._originals.forget(collection, removed)
         for pattern in patterns:
             if "\0" not in pattern:
                 self._store.remove_root(collection, uri_of(os.path.abspath(pattern)))  # noqa: PTH100 - as it was given
@@ -321,17 +377,20 @@ class KnowledgeBase:
     ) -> list[str]:
         """Removes the documents of exactly these uris; returns those that were there. What `guard` raises ends it.
         Raises NotFound where there is no such collection."""
-        removed = self._store.delete(collection, uris, guard=guard)
+        removed = self._store.delete(not_memory(collection), uris, guard=guard)
+        self._originals.forget(collection, removed)
         self._after_write(collection, removed=bool(removed))
         return removed
 
     def drop_collection(self, name: str) -> None:
-        """Removes a collection with all its documents. Raises NotFound."""
-        self._store.drop_collection(name)
+        """Removes a collection with all its documents. Raises NotFound, InputError."""
+        self._store.drop_collection(not_memory(name))
+        self._originals.forget_collection(name)
         with self._lock:
             index = self._indexes.pop(name, None)
         if index is not None:
             index.close()
+        self.graph.forget(name)
         self._settle(removed=True)
 
     # ------------------------------------------------------------------ answers out
@@ -448,14 +507,16 @@ class KnowledgeBase:
         deadline: float | None = None,
         cache: bool = True,
         conversation: Conversation | None = None,
+        mode: Mode = "hybrid",
     ) -> Answer:
         """An answer whose every sentence names the spans that support it. `deadline` is `time.monotonic()` seconds.
         With `conversation`, a generating model answers it as the next question, and computes only what is new.
         Raises QueryError, NotFound, DeadlineExceeded."""
         final = None
         for event in self.ask_stream(
-            question, collections=collections, filter=filter, deadline=deadline, cache=cache, conversation=conversation
-        ):
+            question, collections=collections, filter=filter, deadline=deadline, cache=cache,
+            conversation=conversation, mode=mode,
+        ):  # fmt: skip
             final = event.answer or final
         if final is None:
             raise InputError("the answer ended without a result.")
@@ -470,12 +531,13 @@ class KnowledgeBase:
         deadline: float | None = None,
         cache: bool = True,
         conversation: Conversation | None = None,
+        mode: Mode = "hybrid",
     ) -> Iterator[AnswerEvent]:
         """Stages and tokens as they come; the last event is `final`. An answer that was made before from exactly the
         passages that a search gives now comes again, as one token; its timings then name `cache`. Inside a
         conversation every answer is made anew, because it depends on what was said."""
         span, began, started = spans.start("ask"), spans.now(), time.perf_counter()
-        events = self._answering(question, collections, filter, deadline, cache, conversation)
+        events = self._answering(question, collections, filter, deadline, cache, conversation, mode)
         for event in spans.following(span, events):
             if event.answer is not None:
                 _answered(span, began, time.perf_counter() - started, event.answer)
@@ -489,11 +551,12 @@ class KnowledgeBase:
         deadline: float | None,
         cache: bool,
         conversation: Conversation | None,
+        mode: Mode,
     ) -> Iterator[AnswerEvent]:
         yield AnswerEvent("stage", "search")
         started = time.perf_counter()
         found = self.search(
-            question, collections=collections, filter=filter, k=self._parts.evidence_depth,
+            question, collections=collections, filter=filter, k=self._parts.evidence_depth, mode=mode,
             highlights=False, deadline=deadline, cache=cache,
         )  # fmt: skip
         language = detect_query(question, ("de", "en"))
@@ -501,7 +564,8 @@ class KnowledgeBase:
         space = self._parts.spaces.active(self._chosen(collections)[0]).id
         if conversation is not None:
             self._check(conversation)
-        key = self._answer_key(question, language, space, found.hits) if cache and conversation is None else None
+        keyed = found.hits if cache and conversation is None else None
+        key = None if keyed is None else self._answer_key(question, language, space, keyed, mode)
         if key is not None:
             kept = self._parts.answers.get(key)
             looked_up("answers", kept)
@@ -509,12 +573,13 @@ class KnowledgeBase:
                 timings = {"search": searched, "cache": _milliseconds(started) - searched}
                 notes = (*found.notes, *kept.answer.notes)
                 yield AnswerEvent("stage", "cache")
-                yield AnswerEvent("token", kept.answer.text)
+                yield AnswerEvent("token", kept.answer.text, citations=kept.answer.citations)
                 yield AnswerEvent("final", answer=replace(kept.answer, timings=timings, notes=notes))
                 return
         events = self._parts.answerer(space).stream(
-            question, found.hits, language=language, deadline=deadline, conversation=conversation
-        )
+            question, found.hits, language=language, deadline=deadline, conversation=conversation,
+            survey=mode == "global",
+        )  # fmt: skip
         for event in events:
             if event.answer is None:
                 yield event
@@ -543,10 +608,13 @@ class KnowledgeBase:
         except RagstoneError as error:
             log.warning("the language model was not loaded ahead: %s", error)  # the first question tells as well
 
-    def _answer_key(self, question: str, language: str, space: str, hits: Sequence[Hit]) -> bytes | None:
+    def _answer_key(
+        self, question: str, language: str, space: str, hits: Sequence[Hit], mode: Mode
+    ) -> bytes | None:
         """None where a model server that has to say what it runs does not answer."""
         try:
-            return evidence_key(question, language, self._parts.made_by(space), hits)
+            made_by = self._parts.made_by(space) + (repr([hit.highlights for hit in hits]) if mode == "global" else "")
+            return evidence_key(question, language, made_by, hits)
         except ModelError:
             return None
 
@@ -562,7 +630,8 @@ class KnowledgeBase:
                 found = self._search(asked)
                 if (asked.k, asked.highlights) == (self._parts.evidence_depth, False):
                     space = self._parts.spaces.active(self._chosen(asked.collections)[0]).id
-                    key = self._answer_key(asked.query, detect_query(asked.query, ("de", "en")), space, found.hits)
+                    language = detect_query(asked.query, ("de", "en"))
+                    key = self._answer_key(asked.query, language, space, found.hits, asked.mode)
                     if key is not None:
                         self._parts.answers.get(key)
             except (RagstoneError, msgspec.MsgspecError) as error:
@@ -570,11 +639,11 @@ class KnowledgeBase:
 
     # ------------------------------------------------------------------ what is there
     def documents(self, collection: str = DEFAULT_COLLECTION, filter: Filter | None = None) -> list[Document]:
-        return list(self._store.documents(collection, filter))
+        return list(self._store.documents(not_memory(collection), filter))
 
     def document(self, uri: str, collection: str = DEFAULT_COLLECTION) -> Document:
         """By uri, or by path, or by the end of a uri where only one document ends so. Raises NotFound."""
-        known = self._store.known(collection)
+        known = self._store.known(not_memory(collection))
         matching = [uri] if uri in known else _matching(uri, known)
         if not matching:
             matching = [u for u in known if u.endswith("/" + uri)]
@@ -586,7 +655,7 @@ class KnowledgeBase:
     def document_by_id(self, id: int) -> Document:
         """Raises NotFound."""
         found = self._store.documents_by_id([id])
-        if not found:
+        if not found or found[0].collection == MEMORY:
             raise NotFound("there is no such document.", "It was removed, or never was here; list the documents.")
         return found[0]
 
@@ -600,7 +669,7 @@ class KnowledgeBase:
     def collection(self, name: str) -> CollectionStatus:
         """Raises NotFound."""
         documents = characters = chunks = 0
-        for document in self._store.documents(name):
+        for document in self._store.documents(not_memory(name)):
             documents += 1
             characters += document.characters
             chunks += document.chunks
@@ -610,6 +679,11 @@ class KnowledgeBase:
             name, documents, chunks, characters, self._store.revision(name), chunks - waiting, waiting, space,
             self._store.languages(name),
         )  # fmt: skip
+
+    def waiting(self, collections: Sequence[str] | None = None) -> int:
+        """Chunks that have no vector yet, in milliseconds whatever there is. Raises NotFound."""
+        names = self._store.every_collection() if collections is None else self._chosen(collections)
+        return sum(self._store.count_pending(name, self._parts.spaces.active(name).id) for name in names)
 
     def status(self) -> dict[str, Any]:
         """Everything `ragstone status` shows, as plain values."""
@@ -625,8 +699,8 @@ class KnowledgeBase:
         folder = self._store.folder
         return {
             "folder": str(folder),
-            "bytes": _bytes_below(folder),
-            "state": self._writing(),
+            "bytes": own_bytes(folder),
+            "state": self.writing(),
             "collections": [msgspec.to_builtins(c) for c in self.collections()],
             "segments": {
                 name: [
@@ -643,7 +717,8 @@ class KnowledgeBase:
             "memory_mb": round(psutil.Process().memory_info().rss / 1e6, 1),
         }  # fmt: skip
 
-    def _writing(self) -> str:
+    def writing(self) -> str:
+        """"writable", or "read-only: " and why."""
         try:
             self._store.require_room()
         except DiskFull:
@@ -674,7 +749,7 @@ class KnowledgeBase:
     ) -> SpaceStatus:
         """Builds another space beside those that are searched. With `wait` it returns when every chunk has its vector;
         interrupted, or without, whatever process embeds goes on. Raises NotFound, ModelError, StoreError."""
-        self._store.revision(collection)
+        self._store.revision(not_memory(collection))
         space = self._parts.spaces.add(collection, model)
         self.index(collection).refresh()
         if wait and self._parts.worker is not None:
@@ -690,23 +765,23 @@ class KnowledgeBase:
         """Searches are made in this space from now on, in every process; the former one is kept. None: the only one
         that is being built. Raises InputError where chunks have no vector there yet: with `partial` it is preferred
         instead."""
-        return self._changed(collection, self._parts.spaces.switch(collection, space, partial=partial).id)
+        return self._changed(collection, self._parts.spaces.switch(not_memory(collection), space, partial=partial).id)
 
     def rollback_space(self, *, collection: str = DEFAULT_COLLECTION) -> SpaceStatus:
         """The space that was active before is active again; the present one is kept. Nothing is embedded: `waiting`
         tells how many chunks are found by words only for now. Raises InputError where none is kept."""
-        return self._changed(collection, self._parts.spaces.rollback(collection).id)
+        return self._changed(collection, self._parts.spaces.rollback(not_memory(collection)).id)
 
     def prefer_space(self, space: str | None, *, collection: str = DEFAULT_COLLECTION) -> SpaceStatus:
         """Searches are made in this space as well, and a chunk that has a vector there is ranked by it; None: in the
         active one alone."""
-        return self._changed(collection, self._parts.spaces.prefer(collection, space).id)
+        return self._changed(collection, self._parts.spaces.prefer(not_memory(collection), space).id)
 
     def drop_space(
         self, space: str, *, collection: str = DEFAULT_COLLECTION, progress: ProgressCallback | None = None
     ) -> list[SpaceStatus]:
         """Removes a space that is not active, with its vectors; gives those that are left."""
-        self._parts.spaces.drop(collection, space, progress)
+        self._parts.spaces.drop(not_memory(collection), space, progress)
         self.index(collection).refresh()
         return self._parts.spaces.statuses(collection)
 
@@ -717,7 +792,10 @@ class KnowledgeBase:
         return self._space(collection, space)
 
     def _space(self, collection: str, space: str) -> SpaceStatus:
-        return next(s for s in self._parts.spaces.statuses(collection) if s.space == space)
+        for status in self._parts.spaces.statuses(collection):
+            if status.space == space:
+                return status
+        raise NotFound(f"{space} was dropped from {collection} meanwhile.", "Another process did it; add it again.")
 
     # ------------------------------------------------------------------ language models
     def model_status(self) -> list[ModelStatus]:
@@ -734,13 +812,95 @@ class KnowledgeBase:
         """Frees their memory, but for what other processes use; conversations are saved. Raises ModelError."""
         self._parts.language_models().unload()
 
+    # ------------------------------------------------------------------ memory
+    @cached_property
+    def memory(self) -> Memory:
+        """What was learned: facts, episodes and knowledge, in the same store."""
+        spaces = self._parts.spaces
+        return Memory(
+            Surroundings(
+                self._store, self.index, lambda: spaces.recorded(MEMORY), spaces.embedder,
+                lambda removed: self._after_write(MEMORY, removed=removed),
+            ),
+            merge_at=self._parts.merge_at,
+        )  # fmt: skip
+
+    @cached_property
+    def intents(self) -> IntentClassifier:
+        """Tells what a turn wants; made of the examples of `memory.intents`. Raises InputError, ModelError."""
+        embedder = self._default_embedder()
+        return IntentClassifier(embedder, self._parts.intents(), learned=self._parts.remembered(embedder))
+
+    def _default_embedder(self) -> Embedder:
+        spaces = self._parts.spaces
+        return spaces.embedder(spaces.default().id)
+
+    @cached_property
+    def _judge(self) -> Judge:
+        embedder = self._default_embedder()
+        return Judge(embedder, learned=self._parts.remembered(embedder))
+
+    def learner(
+        self,
+        name: str,
+        *,
+        project: str | None = None,
+        elsewhere: str | None = None,
+        with_intents: bool = True,
+        progress: ProgressCallback | None = None,
+        heard: Callable[[Turn], None] | None = None,
+    ) -> Learner:
+        """Learns the stream `name` into memory, see `Learner`. Without intents, no sentence is embedded for learning:
+        words alone decide."""
+
+        def wanted(texts: Sequence[str]) -> list[str]:
+            return [found.name if found.in_scope else "" for found in self.intents.classify_many(texts)]
+
+        def judge(texts: Sequence[str]) -> list[Mapping[str, float]]:
+            return self._judge(texts)
+
+        return Learner(
+            name, remember=self.memory.remember_many, state=self._store, project=project,
+            elsewhere=elsewhere, intents=wanted if with_intents else None, judge=judge if with_intents else None,
+            progress=progress, heard=heard,
+        )  # fmt: skip
+
+    def gleaner(
+        self,
+        name: str,
+        *,
+        project: str | None = None,
+        elsewhere: str | None = None,
+        admit: Callable[[], None] = lambda: None,
+    ) -> Gleaning | None:
+        """Reads a transcript behind the learner of the same `name`, with the model of `memory.model`; None without
+        one. `admit`: see `GleaningLearner`. Raises SettingsError, ModelError."""
+        llm = self._parts.gleans()
+        if llm is None:
+            return None
+        told = self.memory.remember_many
+        return Gleaning(
+            GleaningLearner(
+                name, llm=llm, admit=admit, remember=told, state=self._store, project=project, elsewhere=elsewhere
+            )
+        )
+
+    # ------------------------------------------------------------------ chats
+    @property
+    def chats(self) -> ChatStore:
+        """Sessions of chats, in the same store."""
+        return self._store.chats
+
     # ------------------------------------------------------------------ care
     def verify(self, *, progress: ProgressCallback | None = None) -> VerifyReport:
         """Compares the store, every index and the log; `problems` is empty when all agree."""
         checked: dict[str, int] = {"collections": 0}
         problems = list(self._store.check())
-        for name in self._store.collections():
+        for name in self._store.every_collection():
             report = self.index(name).verify(progress=progress)
+            extractions, wrong = self.graph.verify(name)
+            checked["extractions"] = checked.get("extractions", 0) + extractions
+            problems.extend(f"{name}: {problem}" for problem in wrong)
             checked["collections"] += 1
             for kind, count in report.checked.items():
                 checked[kind] = checked.get(kind, 0) + count
@@ -749,8 +909,9 @@ class KnowledgeBase:
 
     def rebuild(self, *, progress: ProgressCallback | None = None) -> None:
         """Builds every index anew from the store, beside the old ones, and swaps."""
-        for name in self._store.collections():
+        for name in self._store.every_collection():
             self.index(name).rebuild(progress=progress)
+            self.graph.rebuild(name)
         self._parts.results.clear()
 
     def purge_caches(self) -> None:
@@ -779,15 +940,17 @@ class KnowledgeBase:
         """Takes the bytes of everything that was removed off the disk: out of the indexes, the database, its log and
         caches; returns by how many bytes the data folder shrank. Interrupted, it can be called again. Backups are
         not touched. Raises StoreBusy, DiskFull."""
-        before = _bytes_below(self._store.folder)
-        for name in self._store.collections():
+        before = own_bytes(self._store.folder)
+        for name in self._store.every_collection():
             with suppress(NotFound):  # dropped meanwhile
                 self._parts.spaces.finish_drops(name)
                 self.index(name).purge()
         purge_files(self._store)
+        self._originals.sweep(self._store)
+        shutil.rmtree(self._store.folder / CONVERSATIONS, ignore_errors=True)
         self.purge_caches()
         purge_database(self._store.folder, needed=pipeline.needed_metadata(self._store))
-        return max(0, before - _bytes_below(self._store.folder))
+        return max(0, before - own_bytes(self._store.folder))
 
     def backup(
         self,
@@ -808,8 +971,9 @@ class KnowledgeBase:
         """Stops background work, seals what is worth sealing, and lets go of every file and process, also of the
         rest where one of them fails."""
         self._closing.set()
-        if self._background is not None:
-            self._background.stop()
+        for background in (self._background, self._background_graph):
+            if background is not None:
+                background.stop()
         for thread in (self._prewarming, self._preloading):
             if thread is not None:
                 thread.join()
@@ -834,7 +998,19 @@ class KnowledgeBase:
     ) -> None:
         self.close()
 
+    @cached_property
+    def graph(self) -> KnowledgeGraph:
+        """What the documents mention and how it belongs together."""
+        builder = None if self._parts.extractor is None else lambda: self._graph_builder
+        return KnowledgeGraph(self._store, builder, self.embedder, self._parts.deepens)
+
     # ------------------------------------------------------------------ inside
+    @cached_property
+    def _graph_builder(self) -> GraphBuilder:
+        assert self._parts.extractor is not None  # noqa: S101 - callers asked
+        taken = partial(turn, self._store.folder, GRAPH_LOCK_FILE)
+        return GraphBuilder(self._store, self._parts.extractor, taken, self._serving)
+
     @property
     def store(self) -> Store:
         """For measuring and tools."""
@@ -861,6 +1037,8 @@ class KnowledgeBase:
                     self._indexer.start()
                     if self._background is not None:
                         self._background.start()
+                if self._background_graph is not None:
+                    self._background_graph.start()
             return held
 
     def _open_indexes(self) -> list[CollectionIndex]:
@@ -876,7 +1054,7 @@ class KnowledgeBase:
     def _named(self, collection: str | None) -> list[str]:
         if collection is None:
             return self._store.collections()
-        self._store.revision(collection)
+        self._store.revision(not_memory(collection))
         return [collection]
 
     def _chosen(self, collections: Sequence[str] | None) -> list[str]:
@@ -991,15 +1169,3 @@ def _matching(pattern: str, known: Iterable[str]) -> list[str]:
     anywhere = "/" not in pattern or pattern.startswith(("/", "**")) or "://" in pattern
     fits = path_matcher(pattern if anywhere else names[1])
     return [uri for uri in known if fits(uri)]
-
-
-def _bytes_below(folder: Path) -> int:
-    """Of the files in a folder. Those that vanish meanwhile (a merged index file) count nothing."""
-    total = 0
-    for path in folder.rglob("*"):
-        try:
-            status = path.lstat()
-        except FileNotFoundError:
-            continue
-        total += status.st_size if stat.S_ISREG(status.st_mode) else 0
-    return total

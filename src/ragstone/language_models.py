@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from .errors import SettingsError
 from .settings import ProviderSettings, Settings, at
@@ -148,6 +148,29 @@ def open_model(settings: Settings, model: str, spending: Spending) -> LLM | None
             f"{model!r} is not a model.", f"Write {known}, gguf:PATH, ollama:NAME[@URL] or openai:NAME[@URL]."
         )
     return spending.budgeted(found, provider=kind, model=name, url=url if kind == "openai" else None)
+
+
+def background_model(
+    settings: Settings,
+    key: Literal["memory.model", "graph.model"],
+    local: Callable[[], LocalModels],
+    answering: Callable[[], LLM | None],
+    closers: list[Callable[[], None]],
+) -> LLM | None:
+    """Of a setting for work that nobody waits for. Raises SettingsError, ModelError."""
+    chosen = settings.memory.model if key == "memory.model" else settings.graph.model
+    if chosen in ("", "answer"):
+        return answering() if chosen else None
+    if chosen == "gateway" and not settings.providers:
+        raise SettingsError(
+            f"{key} is gateway ({settings.origin(key)}), and there is no provider.", "Add a section [providers.NAME]."
+        )
+    spending = open_spending(settings)
+    closers.append(spending.close)
+    found = gateway(settings, spending, local()) if chosen == "gateway" else open_model(settings, chosen, spending)
+    if found is not None:
+        closers.insert(len(closers) - 1, found.close)
+    return found
 
 
 def _apart(path: Path, threads: int, context: int) -> LLM | None:

@@ -7,7 +7,7 @@ rows of unit length unless the space says otherwise. Scores are float32[n], larg
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
 from typing import Any, Literal, Protocol, TypeVar
@@ -15,6 +15,9 @@ from typing import Any, Literal, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from .chat_types import ChatAnswer, ChatSession, ChatTurn
+from .graph_types import Extraction, GraphDecision, GraphFailure
+from .memory_types import MemoryItem, NewItem, Outcome
 from .types import (
     CacheStatistics,
     Call,
@@ -76,6 +79,66 @@ class Embedder(Protocol):
 
 class Reranker(Protocol):
     def score(self, query: str, texts: Sequence[str]) -> Scores: ...
+
+
+class Extractor(Protocol):
+    """Finds what a chunk mentions and how it belongs together. `version` changes whenever the same text would give
+    something else; what comes out depends on the arguments alone."""
+
+    @property
+    def version(self) -> str: ...
+
+    def extract(self, text: str, language: str | None = None, headings: Sequence[str] = ()) -> Extraction: ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reached:
+    """Chunks that a question and its first hits lead to in the graph: `chunks` rise, the best of `scores` is 1.
+    `linked`: how many entities the question names, `names`: their forms, case folded. `revision`: of the collection,
+    that the graph was made of."""
+
+    chunks: Ids
+    scores: Scores
+    linked: int
+    names: tuple[str, ...]
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class Theme:
+    """A community that a question is about. `share`: of what was asked for, the best has the largest. `spans`: its
+    sentences, the nearest to its centre first: chunk, and start and end in the chunk's text."""
+
+    name: str
+    entities: int
+    share: float
+    spans: tuple[tuple[int, int, int], ...]
+
+
+class GraphSearch(Protocol):
+    """What a search asks of the knowledge graph of a collection. Raises NotFound, StoreError."""
+
+    def reach(
+        self, collection: str, question: str, language: str, hits: tuple[Ids, Scores], *, named: bool
+    ) -> Reached | None:
+        """None while the graph is brought up to date after a write. `hits`: chunks that were found without the graph,
+        the best first; they may be none. Without `named`, what the first ones lead to, they themselves left out; with
+        it, what they and the entities of the question do."""
+        ...
+
+    def themes(
+        self, collection: str, question: str, language: str, hits: tuple[Ids, Scores], count: int
+    ) -> tuple[list[Theme], int]:
+        """The communities that the question, its `hits` and the whole collection are about, the `count` of the largest
+        share; and the revision of the graph."""
+        ...
+
+    def reasons(
+        self, collection: str, question: str, language: str, first: Sequence[int], chunks: Sequence[Chunk]
+    ) -> list[str]:
+        """For each of `chunks` the way that leads there from the question or from `first`, the best hits:
+        "A —restarts→ B, page 12"; "" where there is none."""
+        ...
 
 
 class LLM(Protocol):
@@ -151,6 +214,10 @@ class LexicalIndex(Protocol):
 
     def search(self, query: QueryTerms, k: int, allow: Ids | None = None) -> tuple[Ids, Scores]:
         """Best k, by falling score, then by rising id. Only ids in `allow` (sorted) where given."""
+        ...
+
+    def rarity(self, terms: Sequence[str]) -> Scores:
+        """Inverse document frequency of each term over the live chunks; of one that no chunk has, the largest."""
         ...
 
     def search_documents(
@@ -252,7 +319,14 @@ class Store(Protocol):
     revision by one and appends to the operation log in the same transaction."""
 
     # collections
-    def collections(self) -> list[str]: ...
+    def collections(self) -> list[str]:
+        """Those of documents."""
+        ...
+
+    def every_collection(self) -> list[str]:
+        """Those of documents, and that of memory where something was remembered."""
+        ...
+
     def create_collection(self, name: str) -> None:
         """No effect where it exists. Raises InputError for a bad name."""
         ...
@@ -274,7 +348,10 @@ class Store(Protocol):
         """Removes documents and all that stood on them alone; returns the uris that were there."""
         ...
 
-    def known(self, collection: str) -> dict[str, Known]: ...
+    def known(self, collection: str, uris: Iterable[str] | None = None) -> dict[str, Known]:
+        """By uri: all documents, or those of `uris` and the members of archives of these uris. Raises NotFound."""
+        ...
+
     def document(self, collection: str, uri: str) -> Document:
         """Raises NotFound."""
         ...
@@ -299,6 +376,10 @@ class Store(Protocol):
         ...
 
     def document_chunks(self, document_id: int) -> list[Chunk]: ...
+    def whole_documents(self, ids: Sequence[int]) -> list[tuple[int, int, str, str]]:
+        """Of those of the documents that are one chunk: id, the chunk's id, collection and title, by rising id."""
+        ...
+
     def chunk_ids(self, collection: str, filter: Filter | None = None) -> Ids:
         """Sorted."""
         ...
@@ -387,6 +468,15 @@ class Store(Protocol):
         files are written."""
         ...
 
+    @property
+    def memory(self) -> MemoryStore: ...
+
+    @property
+    def chats(self) -> ChatStore: ...
+
+    @property
+    def graph(self) -> GraphStore: ...
+
     def check(self) -> list[str]:
         """Problems of the database itself (integrity, foreign keys, coverage of texts by chunks)."""
         ...
@@ -394,6 +484,227 @@ class Store(Protocol):
     @property
     def folder(self) -> Path: ...
     def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Alike:
+    """A text of knowledge, by its hash, of the same project: `similarity` from the threshold of merging on, or
+    `contrary`."""
+
+    text: bytes
+    similarity: float = 0.0
+    contrary: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """A text in which an item of knowledge was told; `vector` is that of the text alone in `space` (float16, little
+    endian), b"" where only the item's chunk has it."""
+
+    hash: bytes
+    text: str
+    space: str
+    vector: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """Something told, ready for the store. `document` is the item as a document, `vectors` its vectors by space
+    (float16, little endian). `words` is a hash of its words, `folded_key` and `folded_value` are what facts are
+    compared by. `text`: a hash of the text to the letter; `alone`: vectors by space of the text without its context, of
+    knowledge; `likenesses`: texts told before that say the same or the contrary. `item` names its project."""
+
+    item: NewItem
+    document: PreparedDocument
+    words: bytes
+    folded_key: str
+    folded_value: str
+    vectors: Mapping[str, bytes]
+    text: bytes
+    alone: Mapping[str, bytes] = field(default_factory=dict)
+    likenesses: tuple[Alike, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What became of a telling: the id of the item that holds it, and how like it is to that one's words where it was
+    merged."""
+
+    id: str
+    outcome: Outcome
+    similarity: float = 0.0
+    contradicted: tuple[str, ...] = ()
+
+
+MemoryRow = tuple[int, int, int, int, int, int, float, float, int, str, int]
+"""document, chunk, project, kind, type, state, at, told_at, version, who, characters."""
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryCounts:
+    """`groups`: (kind, type, state, items, tellings); `fresh`: (type, told_at) of knowledge that holds."""
+
+    groups: tuple[tuple[int, int, int, int, int], ...]
+    fresh: tuple[tuple[int, float], ...]
+    contradictions: int
+    bytes: int
+
+
+class MemoryStore(Protocol):
+    """What is remembered, in the same database: every write is one transaction of the store, with its log entries and
+    its revision of the collection `memory_types.MEMORY`."""
+
+    def remember(self, tellings: Sequence[Telling], *, at_revision: int | None = None) -> list[Told] | None:
+        """None, and nothing is written, where the collection is not at that revision any more: look for repetitions
+        again. Exact repetitions, values of keys and idempotency keys are looked up inside the transaction."""
+        ...
+
+    def forget(self, ids: Sequence[str]) -> int:
+        """How many were there."""
+        ...
+
+    def items(self, document_ids: Sequence[int]) -> list[MemoryItem]:
+        """In the order asked; those that no longer exist are left out."""
+        ...
+
+    def wordings(self, document_ids: Sequence[int]) -> dict[int, list[Wording]]:
+        """Of items of knowledge, in the order in which they were told first."""
+        ...
+
+    def find(self, ids: Sequence[str]) -> list[int]:
+        """Document ids of items; unknown ones are left out."""
+        ...
+
+    def previous(self, project: str, at: float) -> str:
+        """What an episode at that moment is told after: see `memory_sessions.py`. "" where a session begins."""
+        ...
+
+    def rows(self, since_version: int) -> list[MemoryRow]:
+        """Of items that changed after that revision of the collection; -1: all."""
+        ...
+
+    def history(self, project: str, folded_key: str) -> list[int]:
+        """Document ids, newest first."""
+        ...
+
+    def projects(self) -> list[tuple[str, float, bool, int]]:
+        """name, created, archived, items."""
+        ...
+
+    def project_ids(self) -> list[tuple[int, str, bool]]:
+        """id, name, archived; quick."""
+        ...
+
+    def make_project(self, name: str) -> None:
+        """And the collection, where it is not there yet."""
+        ...
+
+    def archive_project(self, name: str, archived: bool) -> bool:
+        """Whether there is such a project."""
+        ...
+
+    def counts(self) -> MemoryCounts: ...
+
+
+class ChatStore(Protocol):
+    """Sessions of chats, by id. What returned is durable. Every method raises NotFound for a session that was
+    forgotten, and StoreError."""
+
+    def sessions(self) -> list[ChatSession]:
+        """The one used last first."""
+        ...
+
+    def begin(self, name: str) -> ChatSession:
+        """Raises Conflict where the name is taken, InputError where it cannot be one."""
+        ...
+
+    def turns(self, session: str) -> list[ChatTurn]:
+        """In the order they were asked."""
+        ...
+
+    def questions(self, most: int) -> list[str]:
+        """Of all sessions, each once, the latest first."""
+        ...
+
+    def ask(self, session: str, question: str) -> ChatTurn: ...
+
+    def answer(self, turn: str, answer: ChatAnswer) -> bool:
+        """Whether it was stored: not where a passage that it was made from was removed meanwhile."""
+        ...
+
+    def forget(self, session: str) -> int:
+        """With its turns; how many there were."""
+        ...
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """A chunk that nothing was extracted from yet. `language` is that of its document, "" where not known."""
+
+    chunk_id: int
+    content_hash: bytes
+    context: str
+    text: str
+    language: str
+
+
+@dataclass(frozen=True, slots=True)
+class Extracted:
+    """What was extracted, as `graph/codec.py` writes it; or nothing, and the `error` that kept it from being so."""
+
+    data: bytes
+    error: str = ""
+
+
+class GraphStore(Protocol):
+    """What the knowledge graph is made from, in the same database. `layer`: 0 is what rules find, 1 a language model.
+    Every method raises NotFound where the collection is not there, and StoreError."""
+
+    def waiting(
+        self, collection: str, layer: int, version: str, limit: int, *, before: int | None = None, after: int = 0
+    ) -> list[Unread]:
+        """Chunks with an id between `after` and `before` whose text that version has not read, newest first."""
+        ...
+
+    def count_waiting(self, collection: str, layer: int, version: str) -> int: ...
+    def count_failed(self, collection: str, layer: int) -> int: ...
+
+    def count_read(self, collection: str, layer: int) -> int:
+        """Chunks from which something was extracted, by whatever version, even if it was nothing."""
+        ...
+
+    def forget_failed(self, collection: str, layer: int) -> None:
+        """Chunks from which nothing could be extracted wait again."""
+        ...
+
+    def failures(self, collection: str, layer: int, limit: int) -> list[GraphFailure]:
+        """Chunks that cannot be extracted from, newest first."""
+        ...
+
+    def put(self, layer: int, version: str, found: Mapping[bytes, Extracted]) -> int:
+        """By content hash. Logs an `extract` change for every chunk with that hash; hashes that no chunk has any more
+        are dropped. Returns the number of chunks."""
+        ...
+
+    def extractions(self, ids: Sequence[int], layer: int) -> list[tuple[int, bytes]]:
+        """Those of the chunks that have one, in the order asked; empty where extraction failed."""
+        ...
+
+    def decisions(self, collection: str) -> list[GraphDecision]:
+        """By rising order."""
+        ...
+
+    def decide(
+        self, collection: str, kind: Literal["merge", "split"], pairs: Sequence[tuple[str, str]], who: str
+    ) -> None:
+        """One transaction. Replaces what was decided about the pairs."""
+        ...
+
+    def withdraw(self, collection: str, a: str, b: str) -> None:
+        """Raises NotFound."""
+        ...
 
 
 class CollectionView(Protocol):

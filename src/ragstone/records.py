@@ -19,6 +19,7 @@ class PartsRecord(TypedDict):
     lexical: Annotated[float | None, "BM25; null: that part did not run or did not see the chunk"]
     dense: Annotated[float | None, "cosine of question and chunk"]
     rerank: Annotated[float | None, "score of the cross-encoder"]
+    graph: Annotated[float | None, "share of a walk through the knowledge graph, 1 for the most visited passage"]
 
 
 class HitRecord(TypedDict):
@@ -36,6 +37,7 @@ class HitRecord(TypedDict):
     text: Annotated[str, "the span itself"]
     score: Annotated[float, "what the order follows"]
     parts: PartsRecord
+    reason: Annotated[str, "the way through the knowledge graph that led here, or empty"]
     highlights: Annotated[list[Span], "[start, end] of words of the question, in the document's text"]
     metadata: dict[str, MetadataValue]
 
@@ -150,7 +152,13 @@ def _hit(rank: int, hit: Hit) -> HitRecord:
         "end": chunk.end,
         "text": chunk.text,
         "score": float(hit.score),
-        "parts": {"lexical": hit.parts.lexical, "dense": hit.parts.dense, "rerank": hit.parts.rerank},
+        "parts": {
+            "lexical": hit.parts.lexical,
+            "dense": hit.parts.dense,
+            "rerank": hit.parts.rerank,
+            "graph": hit.parts.graph,
+        },
+        "reason": hit.reason,
         "highlights": [[start, end] for start, end in hit.highlights],
         "metadata": dict(chunk.metadata),
     }
@@ -172,7 +180,7 @@ def answer_record(answer: Answer) -> AnswerRecord:
             }
             for s in answer.sentences
         ],
-        "citations": [_citation(c) for c in answer.citations],
+        "citations": [citation_record(c) for c in answer.citations],
         "model": answer.model,
         "tokens": {
             "prompt": answer.usage.prompt_tokens,
@@ -184,7 +192,7 @@ def answer_record(answer: Answer) -> AnswerRecord:
     }
 
 
-def _citation(citation: Citation) -> CitationRecord:
+def citation_record(citation: Citation) -> CitationRecord:
     return {
         "number": citation.number,
         "uri": citation.uri,

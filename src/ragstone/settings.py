@@ -145,7 +145,16 @@ class SearchSettings:
     """Defaults of a search; flags of `search` override them."""
 
     k: int = _setting(10, "Hits of a search.", low=1, high=100)
-    mode: Literal["hybrid", "lexical", "dense"] = _setting("hybrid", "Which parts run.")
+    mode: Literal["hybrid", "lexical", "dense", "mixed", "graph", "global"] = _setting(
+        "hybrid",
+        "Which parts run. mixed: hybrid and the knowledge graph; graph: what the graph leads to; global: what the "
+        "whole collection is about.",
+    )
+    graph: Literal["auto", "off", "always"] = _setting(
+        "auto",
+        "When mixed asks the knowledge graph. auto: where that was measured to help; off: never, mixed, graph and "
+        "global are hybrid then.",
+    )
     dense_weight: float | None = _setting(
         None,
         "Weight of the dense part in hybrid, 0 to 1; default: measured, by kind of question.",
@@ -173,6 +182,36 @@ class SearchSettings:
     rerank: Path | None = _setting(None, "Folder with an ONNX cross-encoder that reorders the best candidates.")
     rerank_sha256: str = _setting("", "Expected SHA-256 of the cross-encoder; another file is refused.")
     rerank_candidates: int = _setting(30, "How many candidates are reordered.", low=1, high=1_000)
+
+
+@dataclass(frozen=True, slots=True)
+class MemorySettings:
+    """What is remembered of what is told."""
+
+    merge_at: float = _setting(
+        0.95, "Similarity from which on something told repeats what is remembered; 1: only the same words.",
+        low=0.5, high=1.0,
+    )  # fmt: skip
+    intents: str = _setting(
+        "", "File with intents and examples of them (docs/learn.md); empty: the set that ships, German and English."
+    )
+    model: str = _setting(
+        "", "Language model with which `learn` finds more: answer (the one of answer.model), gateway, a provider's "
+        "name, gguf:PATH, ollama:NAME or openai:NAME; empty: none.",
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class ChatSettings:
+    """The chat in the terminal."""
+
+    remember: bool = _setting(True, "Remember what was asked and answered, so that it can be asked for later.")
+    redis: str = _setting(
+        "",
+        "Address of a Redis by which sessions are shared (redis://HOST:6379/0, extra `redis`). They stay in the data "
+        "folder as well, and what was said while the Redis was away is brought there when it is back.",
+        secret=True,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +263,25 @@ class AnswerSettings:
     threads: int = _setting(0, "CPU threads of a gguf model; 0: all cores.", low=0, high=1_024)
     keep_alive: str = _setting("30m", "How long a model server keeps the model in memory.")
     deadline: float = _setting(120.0, "Seconds an answer may take.", low=0.1)
+
+
+@dataclass(frozen=True, slots=True)
+class GraphSettings:
+    """The knowledge graph: what texts mention and how it belongs together."""
+
+    enabled: bool = _setting(
+        True,
+        "Extract from every text what it mentions, where and when it is embedded in the background too; off: only "
+        "when `ragstone graph build` asks for it.",
+    )
+    model: str = _setting(
+        "", "Language model that reads passages when `ragstone graph deepen` asks for it: answer (the one of "
+        "answer.model), gateway, a provider's name, gguf:PATH, ollama:NAME or openai:NAME; empty: none.",
+    )  # fmt: skip
+    batch: int = _setting(
+        4, "Passages of one call of that model, at most; fewer where its window is small.", low=1, high=32
+    )
+    rounds: int = _setting(0, "How often it is asked again what it missed; each costs another call.", low=0, high=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -359,19 +417,55 @@ class ServerSettings:
         (), "Names under which it is called, without port; more than localhost, its address and the machine's name."
     )
     https: bool = _setting(False, "A proxy in front of it speaks TLS: cookies are sent over https only.")
-    threads: int = _setting(0, "Searches at once in one process; 0: two for each CPU core.", low=0, high=1_024)
-    answers: int = _setting(32, "Answers written at once in one process.", low=1, high=1_024)
+    threads: int = _setting(
+        0, "Searches at once in one process; 0: two for each CPU core, over all processes.", low=0, high=1_024
+    )
+    answers: int = _setting(
+        32, "Answers that a model writes at once in one process; of extractive ones, as many as searches.", low=1
+    )
     waiting: int = _setting(512, "Requests of one kind that may wait in one process; more are refused at once.", low=0)
+    patience: float = _setting(
+        0.4, "Seconds that a search or extractive answer may be expected to wait; more are refused at once.", low=0
+    )
     deadline: float = _setting(30.0, "Seconds a request may take, where it does not tell itself.", low=0.1)
     upload_bytes: int = _setting(50 * MIB, "Largest uploaded file.", low=1, size=True)
+    fetch: bool = _setting(False, "Clients may have documents fetched from the web by address.")
+    fetch_hosts: tuple[str, ...] = _setting(
+        (),
+        "The only hosts that are fetched from, as name or name:port, which may have private addresses; empty: all "
+        "whose addresses are public.",
+    )
+    fetch_seconds: float = _setting(20.0, "How long fetching one document may take.", low=0.1)
+    keep_originals: bool = _setting(True, "Keep uploaded PDFs, so that their pages can be shown.")
     upload_files: int = _setting(100, "Most files of one upload.", low=1)
     json_bytes: int = _setting(1 * MIB, "Largest body of any other request.", low=1_024, size=True)
-    requests_per_minute: int = _setting(6_000, "Of one key, in one process; 0: any number.", low=0)
+    requests_per_minute: int = _setting(6_000, "Of one key, in all processes together; 0: any number.", low=0)
     failures_per_minute: int = _setting(60, "Wrong keys from one address, after which it has to wait; 0: any.", low=0)
     open_tenants: int = _setting(32, "Tenants whose data stay open in one process.", low=1)
     session_hours: float = _setting(12.0, "How long the page stays signed in.", low=0.01)
     drain_seconds: float = _setting(30.0, "How long running requests may take to end when the server stops.", low=0)
     audit_days: int = _setting(365, "How long entries of the audit log are kept.", low=1)
+
+
+@dataclass(frozen=True, slots=True)
+class OidcSettings:
+    """People sign in to the page with an OpenID provider (extra `oidc`). Off while `issuer` is empty."""
+
+    issuer: str = _setting("", "The provider, exactly as it names itself, e.g. https://id.example.org/realms/office.")
+    client_id: str = _setting("", "Name under which the provider knows this server.")
+    client_secret: str = _setting("", "Its secret there; empty: the provider asks for none.", secret=True)
+    address: str = _setting(
+        "", "This server as browsers call it, e.g. https://rag.example.org; the provider sends them to /login/callback."
+    )
+    name: str = _setting("Single sign-on", "What the button says.")
+    scopes: tuple[str, ...] = _setting(("profile", "email"), "What is asked for besides openid.")
+    tenant: str = _setting("default", "Id of the tenant that people belong to, without tenant_claim.")
+    tenant_claim: str = _setting("", "Claim that tells the tenant, e.g. org or a.b for one inside another.")
+    tenants: tuple[str, ...] = _setting((), 'Values of that claim and what they stand for, as "value=tenant id".')
+    scope_claim: str = _setting("", "Claim that tells what somebody may do, e.g. groups; empty: everybody may read.")
+    read: tuple[str, ...] = _setting((), "Values of that claim with which one may read.")
+    write: tuple[str, ...] = _setting((), "Values with which one may write, too.")
+    admin: tuple[str, ...] = _setting((), "Values with which one may do everything.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -422,6 +516,9 @@ class Settings:
     ingest: IngestSettings = IngestSettings()
     embedding: EmbeddingSettings = EmbeddingSettings()
     search: SearchSettings = SearchSettings()
+    memory: MemorySettings = MemorySettings()
+    graph: GraphSettings = GraphSettings()
+    chat: ChatSettings = ChatSettings()
     cache: CacheSettings = CacheSettings()
     answer: AnswerSettings = AnswerSettings()
     models: ModelsSettings = ModelsSettings()
@@ -430,6 +527,7 @@ class Settings:
     budget: BudgetSettings = BudgetSettings()
     compare: CompareSettings = CompareSettings()
     server: ServerSettings = ServerSettings()
+    oidc: OidcSettings = OidcSettings()
     jobs: JobsSettings = JobsSettings()
     tracing: TracingSettings = TracingSettings()
     log: LogSettings = LogSettings()
@@ -446,6 +544,9 @@ SECTIONS: Mapping[str, type] = {
     "ingest": IngestSettings,
     "embedding": EmbeddingSettings,
     "search": SearchSettings,
+    "memory": MemorySettings,
+    "graph": GraphSettings,
+    "chat": ChatSettings,
     "cache": CacheSettings,
     "answer": AnswerSettings,
     "models": ModelsSettings,
@@ -453,6 +554,7 @@ SECTIONS: Mapping[str, type] = {
     "budget": BudgetSettings,
     "compare": CompareSettings,
     "server": ServerSettings,
+    "oidc": OidcSettings,
     "jobs": JobsSettings,
     "tracing": TracingSettings,
     "log": LogSettings,

@@ -62,7 +62,7 @@ class Spaces:
 
     def require(self, collection: str) -> None:
         """Raises ModelError where a collection, which may be new, could not be opened for want of a model."""
-        if collection in self._store.collections():
+        if collection in self._store.every_collection():
             self.active(collection)
         else:
             self.default()
@@ -104,7 +104,7 @@ class Spaces:
     def _recipe(self, space: str) -> tuple[Space, Recipe]:
         if space in self._given:
             return self._given[space].space, _given(self._given[space])
-        for name in self._store.collections():
+        for name in self._store.every_collection():
             for use in self._store.space_uses(name):
                 if use.space.id == space:
                     return use.space, use.recipe
@@ -128,6 +128,11 @@ class Spaces:
             for use in uses
             if use.role != "dropping"
         ]
+
+    def recorded(self, collection: str) -> Space:
+        """What the collection is searched in, recorded as such from now on. Raises NotFound, ModelError."""
+        uses = self._store.space_uses(collection) or self._store.change_spaces(collection, self._recorded)
+        return uses[0].space
 
     def _recorded(self, uses: Sequence[SpaceUse], _waiting: Callable[[str], int]) -> Sequence[SpaceUse]:
         space = self.default()

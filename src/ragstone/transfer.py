@@ -4,19 +4,23 @@ chunks. Vectors are not exported: they are made again from the text."""
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Final, Literal
 
 import msgspec
 
 from .errors import DamagedFile, InputError, NotFound
-from .ingest.prepare import chunk_hash
 from .ingest.soundness import require_sound
 from .protocols import Store
 from .text.analysis import Analyzer, analyzer
+from .text.passage import chunk_hash
 from .types import ChunkSpan, Page, PreparedChunk, PreparedDocument, Progress, ProgressCallback, Turn
 
 FORMAT = "ragstone-export-1"
+DECISION_FORMAT: Final = "ragstone-graph-decision-1"
+_KEY = re.compile("[0-9a-f]{24}")
 BATCH = 32
 HASH_BYTES = 32
 
@@ -45,6 +49,17 @@ class ExportedDocument(msgspec.Struct, frozen=True):
     pages: tuple[Page, ...]
     text: str
     chunks: tuple[ExportedChunk, ...]
+
+
+class ExportedDecision(msgspec.Struct, frozen=True):
+    """What was decided by hand about two forms of the graph, named by their keys."""
+
+    format: Literal["ragstone-graph-decision-1"]
+    collection: str
+    kind: Literal["merge", "split"]
+    a: str
+    b: str
+    by: str
 
 
 def export_documents(
@@ -79,6 +94,9 @@ def export_documents(
                     count += 1
                     if progress:
                         progress(Progress("export", count, None, document.uri))
+                for d in store.graph.decisions(collection):
+                    decision = ExportedDecision(DECISION_FORMAT, collection, d.kind, d.a, d.b, d.by)
+                    file.write(msgspec.json.encode(decision) + b"\n")
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
@@ -97,6 +115,9 @@ def import_documents(store: Store, path: Path, progress: ProgressCallback | None
         if collection not in names:
             store.create_collection(collection)
             names[collection] = None
+        if isinstance(batch, ExportedDecision):
+            store.graph.decide(collection, batch.kind, [(batch.a, batch.b)], batch.by)
+            continue
         store.put(collection, batch)
         count += len(batch)
         if progress:
@@ -104,10 +125,16 @@ def import_documents(store: Store, path: Path, progress: ProgressCallback | None
     return count, list(names)
 
 
-def _batches(path: Path) -> Iterator[tuple[str, list[PreparedDocument]]]:
+def _batches(path: Path) -> Iterator[tuple[str, list[PreparedDocument] | ExportedDecision]]:
     batch: list[PreparedDocument] = []
     current = ""
     for collection, document in _read(path):
+        if isinstance(document, ExportedDecision):
+            if batch:
+                yield current, batch
+                batch = []
+            yield collection, document
+            continue
         if batch and (collection != current or len(batch) >= BATCH):
             yield current, batch
             batch = []
@@ -117,12 +144,17 @@ def _batches(path: Path) -> Iterator[tuple[str, list[PreparedDocument]]]:
         yield current, batch
 
 
-def _read(path: Path) -> Iterator[tuple[str, PreparedDocument]]:
+def _read(path: Path) -> Iterator[tuple[str, PreparedDocument | ExportedDecision]]:
     decoder = msgspec.json.Decoder(ExportedDocument)
+    decision = msgspec.json.Decoder(ExportedDecision)
+    decided = b'{"format":"' + DECISION_FORMAT.encode()
     try:
         with path.open("rb") as file:
             for number, line in enumerate(file, 1):
                 try:
+                    if line.startswith(decided):
+                        yield (made := _decision(decision.decode(line))).collection, made
+                        continue
                     exported = decoder.decode(line)
                     document = _prepared(exported)
                 except (ValueError, RecursionError) as error:
@@ -134,6 +166,13 @@ def _read(path: Path) -> Iterator[tuple[str, PreparedDocument]]:
         raise NotFound(f"{path} does not exist.") from None
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}.") from error
+
+
+def _decision(decision: ExportedDecision) -> ExportedDecision:
+    """Raises ValueError for what no export says."""
+    if decision.a == decision.b or not all(_KEY.fullmatch(key) for key in (decision.a, decision.b)):
+        raise ValueError("the decision names no two forms")
+    return decision
 
 
 def _prepared(document: ExportedDocument) -> PreparedDocument:

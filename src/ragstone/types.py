@@ -13,7 +13,9 @@ from typing import Any, Final, Literal
 
 MetadataValue = str | int | float | bool
 Metadata = Mapping[str, MetadataValue]
-Mode = Literal["hybrid", "lexical", "dense"]
+Mode = Literal["hybrid", "lexical", "dense", "mixed", "graph", "global"]
+"""hybrid: words and vectors. mixed: hybrid with what the knowledge graph leads to, where that helps. graph: what the
+graph leads to, in its order. global: what the whole collection is about, one passage for each of its communities."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,11 +185,11 @@ class Chunk:
 @dataclass(frozen=True, slots=True)
 class Change:
     """One entry of the operation log. `add`: the chunk exists (if its row still does); `delete`: it is gone;
-    `embed`: it has a vector now in `space`."""
+    `embed`: it has a vector now in `space`; `extract`: what it mentions is known now, or known anew."""
 
     seq: int
     collection: str
-    op: Literal["add", "delete", "embed"]
+    op: Literal["add", "delete", "embed", "extract"]
     chunk_id: int
     space: str = ""
 
@@ -217,6 +219,8 @@ class ScoreParts:
     lexical: float | None = None
     dense: float | None = None
     rerank: float | None = None
+    graph: float | None = None
+    """Share of the time of a walk through the graph, the most visited chunk having 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +231,8 @@ class Hit:
     score: float
     parts: ScoreParts
     highlights: tuple[tuple[int, int], ...] = ()
+    reason: str = ""
+    """The way through the graph that led here: "A —restarts→ B, page 12"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,11 +310,13 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class AnswerEvent:
-    """A step of a streamed answer: `stage` (name in `text`), `token` (more text), `final` (`answer` is set)."""
+    """A step of a streamed answer: `stage` (name in `text`), `token` (more text, and the citations of all of it so
+    far), `final` (`answer` is set)."""
 
     kind: Literal["stage", "token", "final"]
     text: str = ""
     answer: Answer | None = None
+    citations: tuple[Citation, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -513,7 +521,7 @@ class Progress:
 
     stage: Literal[
         "discover", "read", "store", "embed", "index", "rebuild", "verify", "export", "import",
-        "backup", "restore", "check", "stress", "eval", "bench", "drop", "compare",
+        "backup", "restore", "check", "stress", "eval", "bench", "drop", "compare", "learn", "graph", "deepen",
     ]  # fmt: skip
     done: int
     total: int | None

@@ -29,6 +29,7 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "add": ("documents", "Add files and folders; they are searchable on return."),
         "ask": ("questions", "Answer a question with citations."),
         "search": ("questions", "Find passages."),
+        "chat": ("chat", "Ask in a conversation that can be resumed, with memory."),
     },
     "Documents": {
         "sync": ("documents", "Bring the data to the state of the folders that were added."),
@@ -36,6 +37,19 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "list": ("documents", "List documents."),
         "show": ("documents", "Show a document, a page or a span of it."),
         "remove": ("documents", "Remove documents from the data; files stay."),
+    },
+    "Memory": {
+        "remember": ("memory", "Remember a decision, a fact, an episode."),
+        "recall": ("memory", "Find what was remembered."),
+        "forget": ("memory", "Forget items of memory."),
+        "timeline": ("memory", "Show what happened and was learned, newest first."),
+        "memory": ("memory", "Look at what is remembered, and keep it in projects."),
+        "learn": ("learning", "Remember what matters of a transcript as it grows."),
+        "intent": ("learning", "Tell what a turn wants."),
+        "trajectory": ("learning", "Tell where a conversation goes."),
+    },
+    "Knowledge graph": {
+        "graph": ("graph", "Look at what documents name, and how it belongs together."),
     },
     "Data": {
         "status": ("upkeep", "Show what is in the data folder."),
@@ -50,6 +64,7 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, str]]] = {
     },
     "Server": {
         "serve": ("serve", "Serve the HTTP API on this machine, or to others."),
+        "mcp": ("mcp", "Serve documents and memory to an agent over MCP."),
         "keys": ("keys", "Make, list and revoke keys of the server."),
         "tenants": ("keys", "Make, list and remove tenants of the server."),
     },

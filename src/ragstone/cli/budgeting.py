@@ -132,26 +132,36 @@ def budget_history(
     return 0
 
 
-def _open(session: Session, settings: Settings | None = None) -> Ledger:
+def _open(session: Session) -> Ledger:
     from ..language_models import open_spending
     from .logs import configure
 
     configure(session.settings.log.level, session.settings.log.format)
-    return open_spending(settings or session.settings).required()
+    return open_spending(session.settings).required()
 
 
 @contextmanager
 def _read(session: Session) -> Iterator[Ledger]:
+    from .logs import configure
+
+    configure(session.settings.log.level, session.settings.log.format)
+    with read_ledger(session.settings) as ledger:
+        yield ledger
+
+
+@contextmanager
+def read_ledger(settings: Settings) -> Iterator[Ledger]:
     """The ledger; where there is none yet, an empty one that leaves nothing behind."""
     from ..budget.file import DATABASE
+    from ..language_models import open_spending
 
-    if (session.settings.data.folder / DATABASE).exists():
-        with closing(_open(session)) as ledger:
+    if (settings.data.folder / DATABASE).exists():
+        with closing(open_spending(settings).required()) as ledger:
             yield ledger
         return
     with (
         TemporaryDirectory(prefix="ragstone-budget-") as place,
-        closing(_open(session, at(Path(place), session.settings))) as ledger,
+        closing(open_spending(at(Path(place), settings)).required()) as ledger,
     ):
         yield ledger
 

@@ -368,6 +368,8 @@ def _embed_and_report(
             )
             with session.progress() as progress:
                 embedded = kb.embed_pending(collection=session.one_or_all, progress=progress)
+                if session.settings.graph.enabled:
+                    kb.graph.build(session.one_or_all, progress=progress)
     except ModelError:
         _report(session, report, 0, collection)
         session.terminal.note(session.safe)

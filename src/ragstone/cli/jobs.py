@@ -32,7 +32,6 @@ jobs = commands(
 jobs.callback()(before())
 app.add_typer(jobs, name="jobs")
 
-TENANTS = "tenants"
 DEFAULT_TENANTS = ("", "default")
 """Their data are in the data folder itself."""
 
@@ -110,6 +109,7 @@ def jobs_work(
     it does, and another worker goes on with it.
     """
     from ..jobs.worker import Worker
+    from ..measure.judge import JOBS
 
     session.safe = "What was not finished is done by the next worker."
     done: list[Job] = []
@@ -123,6 +123,7 @@ def jobs_work(
             _uploads_at(folder).sweep(queue.wanted)
         worker = Worker(
             queue, opened, lambda tenant: _uploads(session, tenant),
+            handlers=JOBS,
             lease_seconds=session.settings.jobs.lease_seconds, told=told,
         )  # fmt: skip
         signal.signal(signal.SIGTERM, lambda *_: worker.stop())
@@ -148,10 +149,10 @@ def jobs_work(
 @contextmanager
 def _queue(session: Session, *, make: bool = False) -> Iterator[Queue]:
     from ..assemble import open_queue
-    from ..jobs.tables import DATABASE
+    from ..storage.layout import JOBS
 
     folder = session.settings.data.folder
-    if not make and not (folder / DATABASE).exists():
+    if not make and not (folder / JOBS).exists():
         raise NotFound(f"there are no jobs in {folder}.", "A server makes them; choose its folder with --data.")
     queue = open_queue(session.settings)
     try:
@@ -161,14 +162,17 @@ def _queue(session: Session, *, make: bool = False) -> Iterator[Queue]:
 
 
 def _folder(session: Session, tenant: str) -> Path:
+    from ..storage.layout import TENANTS
+
     data = session.settings.data.folder
     return data if tenant in DEFAULT_TENANTS else data / TENANTS / Path(tenant).name
 
 
 def _folders(session: Session) -> list[Path]:
+    from ..storage.layout import tenant_folders
+
     data = session.settings.data.folder
-    tenants = data / TENANTS
-    return [data, *(sorted(tenants.iterdir()) if tenants.is_dir() else ())]
+    return [data, *(data / place for place in tenant_folders(data))]
 
 
 def _uploads(session: Session, tenant: str) -> Uploads:

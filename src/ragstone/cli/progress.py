@@ -35,10 +35,13 @@ _LABELS = {
     "bench": "Measuring",
     "drop": "Removing",
     "compare": "Comparing",
+    "learn": "Learning",
+    "graph": "Reading for the graph",
+    "deepen": "Asking the language model",
 }
-_UNITS = {"embed": "chunk", "index": "chunk", "rebuild": "chunk", "verify": "check"}
-_UNITS |= {"backup": "page", "restore": "part", "check": "generation", "stress": "cycle"}
-_UNITS |= {"eval": "question", "bench": "scenario", "drop": "vector", "compare": "answer"}
+_UNITS = {"embed": "chunk", "graph": "chunk", "deepen": "chunk", "index": "chunk", "rebuild": "chunk"}
+_UNITS |= {"verify": "check", "backup": "page", "restore": "part", "check": "generation", "stress": "cycle"}
+_UNITS |= {"eval": "question", "bench": "scenario", "drop": "vector", "compare": "answer", "learn": "turn"}
 
 
 class ProgressDisplay(AbstractContextManager["ProgressDisplay"]):
@@ -137,7 +140,7 @@ def _bars(*, no_color: bool) -> Bars:
 
 
 def _item(step: Progress) -> str:
-    if step.stage == "embed":  # its rate, which stands beside it already
+    if step.stage in ("embed", "graph"):  # its rate, which stands beside it already
         return ""
     name = flat(step.item.rsplit("/", 1)[-1])
     return f"{name} ({step.state})" if name and step.state else name or step.state

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from ..errors import InputError, NotFound
-from ..types import Answer, Citation, Filter, Hit, SearchResult
+from ..types import Answer, Citation, Filter, Hit, Mode, SearchResult
 from .documents import After, Before, Languages, MediaTypes, MetaFilter, PathGlobs, chosen
 from .records import answer_record, search_record
 from .session import Session, command, commands
@@ -41,7 +41,7 @@ def search(
         ),
     ] = None,
     mode: Annotated[
-        Literal["hybrid", "lexical", "dense"] | None,
+        Literal["hybrid", "lexical", "dense", "mixed", "graph", "global"] | None,
         typer.Option(help="Which parts run. Default: search.mode.", show_default=False),
     ] = None,
     path: PathGlobs = None,
@@ -102,6 +102,10 @@ def ask(
     meta: MetaFilter = None,
     after: After = None,
     before: Before = None,
+    mode: Annotated[
+        Literal["hybrid", "lexical", "dense", "mixed", "graph", "global"],
+        typer.Option(help="Which parts of search run."),
+    ] = "hybrid",
     model: Annotated[
         str | None,
         typer.Option(
@@ -125,14 +129,24 @@ def ask(
     seconds = session.settings.answer.deadline if deadline is None else deadline
     wanted = chosen(path, media_type, language, meta, after, before)
     with session.open(read_only=True, remember=True) as kb:
-        show_answer(session, answer(session, kb, question, wanted, time.monotonic() + seconds))
+        show_answer(session, answer(session, kb, question, wanted, time.monotonic() + seconds, mode))
     return 0
 
 
-def answer(session: Session, kb: KnowledgeBase, question: str, wanted: Filter | None, deadline: float) -> Answer:
+def answer(
+    session: Session,
+    kb: KnowledgeBase,
+    question: str,
+    wanted: Filter | None,
+    deadline: float,
+    mode: Mode = "hybrid",
+) -> Answer:
     """Asks; on a terminal the words of a generating model are shown as they come, until the answer with its
     citations takes their place."""
-    events = kb.ask_stream(question, collections=session.collections, filter=wanted, deadline=deadline)
+    events = kb.ask_stream(
+        question, collections=session.collections, filter=wanted, deadline=deadline,
+        mode=mode,
+    )  # fmt: skip
     final = None
     terminal = session.terminal
     if not terminal.out_is_terminal or terminal.as_json:
@@ -193,6 +207,8 @@ def _show_hits(terminal: Terminal, result: SearchResult, *, full: bool) -> None:
             style="cyan" if terminal.color_out else "",
         )
         terminal.line(f"    {flat(chunk.uri)}:{chunk.line} (characters {chunk.start}:{chunk.end})", style="dim")
+        if hit.reason:
+            terminal.line(f"    by the graph: {flat(hit.reason)}", style="dim")
         _show_passage(terminal, hit, full=full)
     for note in result.notes:
         terminal.note(f"Note: {note}")

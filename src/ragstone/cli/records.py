@@ -8,6 +8,10 @@ from __future__ import annotations
 
 from typing import Annotated, TypedDict
 
+from ..graph_records import RECORDS as GRAPH_RECORDS
+from ..learn_records import IntentRecord, LearnRecord, TrajectoryRecord
+from ..memory_records import ForgetRecord as ForgetRecord
+from ..memory_records import MemoryStatsRecord, ProjectsRecord, RecallRecord, RememberRecord, TimelineRecord
 from ..records import SCHEMA_VERSION as SCHEMA_VERSION
 from ..records import AnswerRecord as AnswerRecord
 from ..records import CollectionRecord as CollectionRecord
@@ -18,6 +22,7 @@ from ..records import collection_record as collection_record
 from ..records import document_record as document_record
 from ..records import search_record as search_record
 from ..types import FileReport, IngestReport, ModelStatus
+from .chat_records import ChatCommandRecord, ChatRecord, ChatSessionsRecord
 
 
 class ErrorDetail(TypedDict):
@@ -338,14 +343,19 @@ ModeRecord = TypedDict(
 )
 
 
-class EvaluationRecord(TypedDict):
-    """`eval DIR`."""
+class MeasuredRecord(TypedDict):
+    """What every measurement says of itself."""
 
     schema_version: int
     version: str
     commit: str
     time: Annotated[int, "POSIX seconds"]
     machine: Annotated[dict[str, str | int | float], "processor, cores, memory_gb, system, python"]
+
+
+class EvaluationRecord(MeasuredRecord):
+    """`eval DIR`."""
+
     corpus: Annotated[str, "folder and file name"]
     questions: Annotated[str, "file name"]
     queries: Annotated[int, "questions with at least one relevant document"]
@@ -356,14 +366,90 @@ class EvaluationRecord(TypedDict):
     modes: Annotated[dict[str, ModeRecord], "lexical, dense and hybrid"]
 
 
-class AnswersRecord(TypedDict):
+class NamesRecord(TypedDict):
+    texts: int
+    characters: int
+    seconds: Annotated[float, "of one core, for the whole extraction"]
+    marked: Annotated[int, "names that were marked"]
+    found: Annotated[int, "names that were found"]
+    precision: Annotated[float, "of spans with the same start and end, whatever their type"]
+    recall: float
+    f1: float
+
+
+class RelatedRecord(TypedDict):
+    texts: int
+    characters: int
+    seconds: float
+    related: Annotated[int, "pairs of entities that were marked as related, direction and label aside"]
+    recall: Annotated[float, "share of them that an edge joins"]
+    recall_labelled: Annotated[float, "share of them that an edge with a label joins"]
+    entities_found: Annotated[float, "share of the marked entities with a node"]
+    per_text: Annotated[
+        dict[str, float],
+        "nodes, edges, labelled_edges; marked entities, entity_pairs (all there could be), those of them that are "
+        "joined (entity_pairs_joined) and related",
+    ]
+
+
+class GraphEvaluationRecord(MeasuredRecord):
+    """`eval graph DIR`."""
+
+    extractor: Annotated[str, "version of the extraction"]
+    folder: str
+    mentions: Annotated[dict[str, NamesRecord], "by file"]
+    relations: Annotated[dict[str, RelatedRecord], "by file, where relations are marked"]
+
+
+class MatchRecord(TypedDict):
+    threshold: float
+    precision: float
+    recall: float
+    f1: float
+
+
+class MatchedSetRecord(TypedDict):
+    set: Annotated[str, "folder"]
+    records: int
+    pairs: int
+    same: Annotated[int, "pairs that match"]
+    precision: float
+    recall: float
+    f1: float
+    supervised: Annotated[float | None, "F1 of Ditto, trained on this set; null: another set"]
+    curve: list[MatchRecord]
+
+
+class MatchedMeanRecord(TypedDict):
+    precision: float
+    recall: float
+    f1: float
+    curve: list[MatchRecord]
+
+
+class LeftOutRecord(TypedDict):
+    precision: float
+    recall: float
+    f1: float
+    curve: list[MatchRecord]
+    sets: dict[str, dict[str, float]]
+    weights: Annotated[dict[str, dict[str, float]], "learned without the set"]
+
+
+class EntitiesRecord(MeasuredRecord):
+    """`eval entities`."""
+
+    space: str
+    part: Annotated[str, "train, valid or test"]
+    threshold: float
+    sets: list[MatchedSetRecord]
+    mean: Annotated[MatchedMeanRecord, "over sets"]
+    left_out: Annotated[LeftOutRecord | None, "with weights learned from the other sets' train pairs; null: not asked"]
+
+
+class AnswersRecord(MeasuredRecord):
     """`eval answers`."""
 
-    schema_version: int
-    version: str
-    commit: str
-    time: Annotated[int, "POSIX seconds"]
-    machine: Annotated[dict[str, str | int | float], "processor, cores, memory_gb, system, python"]
     set: Annotated[str, "folder and file name"]
     questions: int
     answerable: int
@@ -416,7 +502,7 @@ class StressRecord(TypedDict):
     """`stress`. Exit code 1 where a cycle failed."""
 
     schema_version: int
-    test: Annotated[str, "crash, power, disk, flip, multi, churn, budget or jobs"]
+    test: Annotated[str, "crash, power, disk, flip, multi, churn, budget, jobs, api, tenants or mcp"]
     seed: int
     cycles: Annotated[int, "that ran"]
     seconds: float
@@ -560,13 +646,76 @@ class TenantsRecord(TypedDict):
     tenants: list[TenantRecord]
 
 
+class MergingPoint(TypedDict):
+    merged: int
+    unjudged: Annotated[int, "merges of which nobody has said whether they are right; in no other count"]
+    precision: float | None
+    recall: float | None
+
+
+class MergingCurvePoint(MergingPoint):
+    threshold: Annotated[float, "similarity from which on something repeats"]
+
+
+class MergingRecord(MeasuredRecord):
+    """`eval merging`."""
+
+    sets: Annotated[list[str], "folder and file name"]
+    items: int
+    repetitions: int
+    threshold: Annotated[float, "the default one"]
+    curve: list[MergingCurvePoint]
+    all: Annotated[MergingPoint, "at the default threshold"]
+    held_out: Annotated[MergingPoint, "of the half that the likeness was not fitted on"]
+
+
+class MemoryEvaluationRecord(MeasuredRecord):
+    """`eval memory`."""
+
+    set: Annotated[str, "folder name"]
+    turns: int
+    items: int
+    merged: int
+    questions: Annotated[int, "with evidence among what was said"]
+    by_kind: Annotated[dict[str, dict[str, float]], "questions, ndcg@10, recall@10 by the set's kind of question"]
+    by_conversation: Annotated[dict[str, dict[str, float]], "the same by conversation"]
+    unanswerable: int
+    answerable_auc: Annotated[float | None, "null: the set has no question without an answer"]
+    latency_ms: Annotated[dict[str, float], "p50 and p95 of a recall without embedding the question"]
+
+
+class HopsRecord(MeasuredRecord):
+    """`eval hops`."""
+
+    set: Annotated[str, "folder name"]
+    questions: Annotated[int, "with evidence"]
+    recall: Annotated[
+        dict[str, dict[str, dict[str, dict[str, float]]]],
+        "recall@10 by mode (hybrid, mixed, graph), kind of question and part (all, tune, held): questions, recall",
+    ]
+    stage_ms: Annotated[dict[str, float], "p50 and p95 of what mixed adds to hybrid"]
+
+
 RECORDS: tuple[type, ...] = (
     SearchRecord,
     AnswerRecord,
+    ChatRecord,
+    ChatCommandRecord,
+    ChatSessionsRecord,
     IngestRecord,
     ListRecord,
     ShowRecord,
     RemoveRecord,
+    LearnRecord,
+    IntentRecord,
+    TrajectoryRecord,
+    RememberRecord,
+    RecallRecord,
+    ForgetRecord,
+    TimelineRecord,
+    ProjectsRecord,
+    MemoryStatsRecord,
+    *GRAPH_RECORDS,
     StatusRecord,
     VerifyRecord,
     DoneRecord,
@@ -580,6 +729,11 @@ RECORDS: tuple[type, ...] = (
     PathRecord,
     DoctorRecord,
     EvaluationRecord,
+    MemoryEvaluationRecord,
+    HopsRecord,
+    MergingRecord,
+    GraphEvaluationRecord,
+    EntitiesRecord,
     AnswersRecord,
     BenchRecord,
     ComparisonRecord,
@@ -664,7 +818,7 @@ class JobFailureRecord(TypedDict):
 class JobDetail(TypedDict):
     id: str
     tenant: str
-    kind: Annotated[str, "ingest, texts, remove, rebuild, space or purge"]
+    kind: Annotated[str, "ingest, texts, remove, rebuild, space, graph or purge"]
     state: Annotated[str, "queued, running, done, failed or cancelled"]
     cancelling: Annotated[bool, "true: it runs, and its worker was told to end"]
     priority: int
@@ -702,6 +856,7 @@ class LoadRecord(TypedDict):
     seconds: Annotated[float, "until the last answer"]
     mix: Annotated[list[float], "weights of search, ask and upload"]
     fresh: bool
+    machine_load: Annotated[list[float], "of the machine that sends, mean of a minute: at the beginning and the end"]
     statuses: Annotated[dict[str, int], "answers by status; `none`: no answer"]
     figures: Annotated[dict[str, dict[str, float]], "by kind of request; latencies in milliseconds since it was due"]
     by_second: Annotated[list[dict[str, float]], "the same of the requests that were due in each second"]

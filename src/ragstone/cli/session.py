@@ -122,6 +122,11 @@ class Session:
         require_data(self.settings.data.folder)
         return self.open()
 
+    def open_with(self, model: str) -> KnowledgeBase:
+        """One that answers with another model (a value of answer.model), and embeds in the background."""
+        settings = self.settings
+        return self._open(replace(settings, answer=replace(settings.answer, model=model)), background=True)
+
     def open_at(self, folder: Path, *, background: bool = False) -> KnowledgeBase:
         """A knowledge base in another folder, with the same settings."""
         from ..settings import at

@@ -128,11 +128,11 @@ def judge(
     """
     from ..measure.beir import Record, judgments
     from ..measure.judge import judge as compare
-    from ..measure.judge import questions_of
+    from ..measure.judge import pair, questions_of
 
     session.safe = "Comparing changes nothing."
     with session.open(read_only=True) as kb, session.progress() as progress:
-        active, new = _pair(kb.spaces(session.collection), space)
+        active, new = pair(kb.spaces(session.collection), space)
         if questions is None:
             asked = [Record(str(n), "", text) for n, text in enumerate(kb.frequent_questions(limit))]
         else:
@@ -229,21 +229,6 @@ def drop(
     with session.open_existing() as kb, session.progress() as progress:
         found = kb.drop_space(space, collection=session.collection, progress=progress)
     return _show(session, found)
-
-
-def _pair(found: list[SpaceStatus], wanted: str | None) -> tuple[str, str]:
-    """Ids of the active space and of the one that is compared with it. Raises InputError."""
-    others = [s for s in found if s.role not in ("active", "dropping") and s.embedded]
-    if wanted is not None:
-        exact = [s for s in others if wanted in (s.space, s.recipe.model)]
-        others = exact or [s for s in others if s.space.startswith(wanted)]
-    if len(others) != 1:
-        names = ", ".join(s.space for s in others) or "none"
-        raise InputError(
-            f"a space to compare with the active one is to be named; there is {names}.",
-            "Add one with `ragstone spaces add MODEL`, or name one of several.",
-        )
-    return next(s.space for s in found if s.role == "active"), others[0].space
 
 
 def _show(session: Session, found: list[SpaceStatus]) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,12 +17,15 @@ from .session import Session, before, command, commands
 from .terminal import Column, duration, flat
 
 if TYPE_CHECKING:
-    from ..stress.report import Report, Run
+    from ..stress.report import Failure, Report, Run
 
 app = commands()
 
 FAILED = 1
 """Exit code where a cycle failed."""
+
+WHOLE = ("api", "tenants")
+"""Tests that are repeated from their beginning."""
 
 stress = commands(
     no_args_is_help=True,
@@ -55,6 +59,20 @@ def stress_crash(
     from ..stress.crash import crash
 
     return _run(session, crash, cycles, seed, keep, only_cycle)
+
+
+@command(stress, "learn")
+def stress_learn(
+    session: Session, cycles: Cycles = 200, seed: Seed = 1, keep: Keep = None, only_cycle: Only = None
+) -> int:
+    """Kill processes that learn from a transcript, at random moments and at every named point.
+
+    The transcript grows over all cycles, with broken lines, half lines and things said again. Each thing has to be
+    remembered as often as it was said. A cycle that is repeated alone is led up to by those before it.
+    """
+    from ..stress.learning import learning
+
+    return _run(session, learning, cycles, seed, keep, only_cycle)
 
 
 @command(stress, "power")
@@ -148,6 +166,79 @@ def stress_jobs(session: Session, cycles: Cycles = 10, seed: Seed = 1, keep: Kee
     return _run(session, jobs, cycles, seed, keep, None)
 
 
+@command(stress, "serve")
+def stress_serve(session: Session, cycles: Cycles = 10, seed: Seed = 1, keep: Keep = None) -> int:
+    """Kill a whole server, all its processes at once, while clients upload.
+
+    A cycle is 100 uploads, three kills of everything and three of a single process. Each upload that was acknowledged
+    must end up searchable, once, in the version that was sent last; requests are repeated with their idempotency key,
+    streams of events resumed, documents removed, jobs cancelled and dead letters run again meanwhile.
+    """
+    from ..stress.serve import serve
+
+    if find_spec("uvicorn") is None:
+        raise InputError("the server needs uvicorn.", "pip install 'ragstone[server]'")
+    return _run(session, serve, cycles, seed, keep, None)
+
+
+@command(stress, "api")
+def stress_api(
+    session: Session,
+    cases: Annotated[int, typer.Option("--cases", min=1, metavar="N", help="How many requests.")] = 20_000,
+    seed: Seed = 1,
+    keep: Keep = None,
+) -> int:
+    """Send requests made from the API's own description: right ones, wrong ones, and such as follow from answers.
+
+    None may be answered with a status of 500, and every answer has to be what the description says. The server is one
+    of its own. Needs the extra `stress`.
+    """
+    from ..stress.api import api
+
+    return _run(session, api, cases, seed, keep, None)
+
+
+@command(stress, "tenants")
+def stress_tenants(
+    session: Session,
+    cycles: Cycles = 10,
+    tenants: Annotated[int, typer.Option("--tenants", min=2, max=1_000, metavar="N", help="How many there are.")] = 50,
+    seed: Seed = 1,
+    keep: Keep = None,
+) -> int:
+    """Let many tenants use one server at once, with ids and words of each other.
+
+    No answer may have a word of another tenant's documents, and every count is of one's own. The server is one of its
+    own.
+    """
+    from ..stress.tenants import tenants as test
+
+    return _run(session, lambda run: test(run, count=tenants), cycles, seed, keep, None)
+
+
+@command(stress, "mcp")
+def stress_mcp(
+    session: Session,
+    clients: Annotated[int, typer.Option("--clients", min=2, max=200, metavar="N", help="How many at once.")] = 20,
+    rate: Annotated[float, typer.Option("--rate", min=0.1, metavar="R", help="Calls a second, all together.")] = 20.0,
+    seconds: Annotated[float, typer.Option("--seconds", min=1, metavar="S", help="For so long.")] = 30.0,
+    cycles: Cycles = 1,
+    seed: Seed = 1,
+    keep: Keep = None,
+    only_cycle: Only = None,
+) -> int:
+    """Let many MCP clients read and write one folder, over processes of their own and one server.
+
+    Half have a process each, half share the server. All number their calls alike, some tell what another told, and
+    each looks for what it wrote. It works with the embedding model that ships.
+    """
+    from functools import partial
+
+    from ..stress.mcp import mcp
+
+    return _run(session, partial(mcp, clients=clients, rate=rate, seconds=seconds), cycles, seed, keep, only_cycle)
+
+
 @command(stress, "load")
 def stress_load(
     session: Session,
@@ -159,6 +250,9 @@ def stress_load(
     ask: Annotated[float, typer.Option("--ask", min=0, metavar="W", help="Weight of questions.")] = 0.08,
     upload: Annotated[float, typer.Option("--upload", min=0, metavar="W", help="Weight of uploads.")] = 0.02,
     fresh: Annotated[bool, typer.Option("--fresh", help="Each question is new: no cache answers it.")] = False,
+    questions: Annotated[
+        Path | None, typer.Option("--questions", metavar="FILE", help="What is asked, one a line.", show_default=False)
+    ] = None,
     report: Annotated[
         Path | None, typer.Option("--report", metavar="FILE", help="Write a page with charts.", show_default=False)
     ] = None,
@@ -169,14 +263,13 @@ def stress_load(
     Latency counts from the moment a request was due, also where the server could not take it yet. Exit code 1 where an
     answer was an error; refusals (429, 503) are counted apart. Uploads stay in the server's data.
     """
-    from ..stress.load import Load, load
+    from ..stress.load import QUESTIONS, Load, load, read_questions
     from ..stress.load_report import as_json, page
 
     if not search + ask + upload:
         raise InputError("all weights are 0.", "Give one of --search, --ask and --upload a weight.")
-    measured = load(
-        Load(url, key, rate, seconds, (search, ask, upload), session.collection, fresh=fresh, seed=seed)
-    )
+    asked = read_questions(questions) if questions is not None else QUESTIONS
+    measured = load(Load(url, key, rate, seconds, (search, ask, upload), session.collection, asked, fresh, seed))
     if report is not None:
         report.write_text(page(measured), encoding="utf-8")
     table = measured.table()
@@ -213,6 +306,11 @@ def _run(
             shutil.rmtree(folder, ignore_errors=True)
     _tell(session, report, folder if kept else None)
     return FAILED if report.failures else 0
+
+
+def _repeat(report: Report, failure: Failure) -> str:
+    command = f"ragstone stress {report.test} --seed {failure.seed}"
+    return command if report.test in WHOLE else f"{command} --only-cycle {failure.cycle}"
 
 
 def _folder(keep: Path | None) -> Path:
@@ -254,7 +352,6 @@ def _tell(session: Session, report: Report, kept: Path | None) -> None:
     ]
     terminal.table([Column("Figure", wrap=True), Column("Value", "right")], rows)
     for failure in report.failures:
-        repeat = f"ragstone stress {report.test} --seed {failure.seed} --only-cycle {failure.cycle}"
-        terminal.line(flat(f"{failure.what}: {'; '.join(failure.problems)} (repeat: {repeat})"))
+        terminal.line(flat(f"{failure.what}: {'; '.join(failure.problems)} (repeat: {_repeat(report, failure)})"))
     if kept is not None:
         terminal.note(f"The data is in {kept}.")

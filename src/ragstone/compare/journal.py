@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -44,6 +45,7 @@ class Journal:
     def append(self, record: Mapping[str, Any]) -> None:
         try:
             with self._path.open("ab+") as file:
+                fcntl.flock(file, fcntl.LOCK_EX)  # several people rate at once
                 file.seek(0)
                 whole = file.read().rfind(b"\n") + 1
                 file.truncate(whole)

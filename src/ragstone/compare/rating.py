@@ -64,12 +64,16 @@ def items(folder: Path, rater: str) -> list[Item]:
     return found
 
 
+def rated(folder: Path, rater: str) -> dict[tuple[str, str], dict[str, int]]:
+    """This rater's last word by (question, model)."""
+    ratings = journal.Journal(folder / journal.RATINGS).read()
+    return {(r["question"], r["model"]): r["scores"] for r in ratings if r["rater"] == rater}
+
+
 def pending(folder: Path, rater: str) -> tuple[list[Item], int]:
     """What this rater has not rated yet, and how many answers there are."""
     everything = items(folder, rater)
-    done = {
-        (r["question"], r["model"]) for r in journal.Journal(folder / journal.RATINGS).read() if r["rater"] == rater
-    }
+    done = rated(folder, rater)
     return [i for i in everything if any((i.question["id"], m) not in done for m in i.models)], len(everything)
 
 

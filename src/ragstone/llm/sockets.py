@@ -15,7 +15,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import httpcore2
@@ -161,9 +161,14 @@ class _Stream(httpcore2.NetworkStream):
         return self._inner.get_extra_info(info)
 
 
+Addresses = Callable[[str, int, float], list[str]]
+"""Those of a host and port, found before `time.monotonic()` seconds."""
+
+
 class _Backend(httpcore2.NetworkBackend):
-    def __init__(self) -> None:
+    def __init__(self, addresses: Addresses) -> None:
         self._plain = httpcore2.SyncBackend()
+        self._addresses = addresses
 
     def connect_tcp(
         self,
@@ -178,7 +183,7 @@ class _Backend(httpcore2.NetworkBackend):
             return _Stream(self._plain.connect_tcp(host, port, timeout, local_address, socket_options))
         end = time.monotonic() + limit.left(limit.connect)
         failure: Exception = httpcore2.ConnectTimeout("no time is left")
-        for address in _addresses(host, port, end):
+        for address in self._addresses(host, port, end):
             left = end - time.monotonic()
             if left <= 0 or (limit.leash is not None and limit.leash.was_cut):
                 break
@@ -189,7 +194,7 @@ class _Backend(httpcore2.NetworkBackend):
         raise failure
 
 
-def _addresses(host: str, port: int, end: float) -> list[str]:
+def addresses_of(host: str, port: int, end: float) -> list[str]:
     """The host's addresses. The resolver of the system cannot be told how long to try, so it runs in a thread that is
     left behind when the time is up."""
     with contextlib.suppress(ValueError):
@@ -220,9 +225,9 @@ def _trust() -> ssl.SSLContext:
 
 
 class Transport(httpx2.HTTPTransport):
-    """httpx2's own transport over the connections above."""
+    """httpx2's own transport over the connections above. `addresses` may refuse some by raising."""
 
-    def __init__(self) -> None:
+    def __init__(self, addresses: Addresses = addresses_of) -> None:
         trust = _trust()
         super().__init__(verify=trust, trust_env=False)
         if not isinstance(self._pool, httpcore2.ConnectionPool):
@@ -232,5 +237,5 @@ class Transport(httpx2.HTTPTransport):
             max_connections=None,
             max_keepalive_connections=KEPT_CONNECTIONS,
             keepalive_expiry=KEPT_SECONDS,
-            network_backend=_Backend(),
+            network_backend=_Backend(addresses),
         )

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Final
 
 from ..errors import DamagedFile, InputError
 from ..knowledge_base import KnowledgeBase
@@ -23,6 +23,8 @@ SCHEMA_VERSION = 1
 DEPTH = 100
 """Documents ranked for each question: as deep as recall@100 looks."""
 COLLECTION = "eval"
+PLAIN: Final[tuple[Mode, ...]] = ("hybrid", "lexical", "dense")
+"""Modes that need no graph."""
 
 OpenKnowledgeBase = Callable[[Path], KnowledgeBase]
 
@@ -72,7 +74,7 @@ def evaluate_beir(
         status = kb.collection(COLLECTION)
         kb.search(asked[wanted[0]], collections=[COLLECTION])  # model and indexes are loaded before timing
         modes: dict[str, Any] = {}
-        for mode in get_args(Mode):
+        for mode in PLAIN:
             rankings, latency, stages = _rank(kb, {q: asked[q] for q in wanted}, mode, progress)
             modes[mode] = _summary(rankings, judged, latency, stages)
             if mode == "hybrid" and run_file is not None:

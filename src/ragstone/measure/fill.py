@@ -14,10 +14,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ..ingest.prepare import chunk_hash
 from ..knowledge_base import DEFAULT_COLLECTION, KnowledgeBase
 from ..text.analysis import analyzer
 from ..text.language import detect
+from ..text.passage import chunk_hash
 from ..types import ChunkSpan, PreparedChunk, PreparedDocument, Terms
 from .samples import sample_sentences
 from .synthetic import TextMaker, mixtures

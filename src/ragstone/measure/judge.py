@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from ..errors import DamagedFile, InputError
+from ..jobs.intake import JUDGE
+from ..jobs.worker import HANDLERS, Handler, Work
 from ..knowledge_base import KnowledgeBase
-from ..types import Mode, Progress, ProgressCallback
+from ..types import Mode, Progress, ProgressCallback, SpaceStatus
 from .beir import Record, lines, wrong
 from .metrics import ndcg, percentile, recall, reciprocal_rank
 
@@ -23,6 +25,8 @@ SHOWN: Final = 10
 DEPTH: Final = 100
 RESAMPLED: Final = 2_000
 MODES: Final[tuple[Mode, ...]] = ("dense", "hybrid")
+MOST_QUESTIONS: Final = 200
+"""Of those that were asked most often."""
 LEAST_AGREEING: Final = 5
 """Questions that are named for a look by eye."""
 LIKE: Final = 0.9
@@ -72,6 +76,35 @@ def judge(
         "modes": modes,
         "recommendation": recommend(modes, latency, spaces, waiting[spaces[1]]),
     }
+
+
+def pair(found: Sequence[SpaceStatus], wanted: str | None) -> tuple[str, str]:
+    """Ids of the active space and of the one that is compared with it. Raises InputError."""
+    others = [s for s in found if s.role not in ("active", "dropping") and s.embedded]
+    if wanted is not None:
+        exact = [s for s in others if wanted in (s.space, s.recipe.model)]
+        others = exact or [s for s in others if s.space.startswith(wanted)]
+    if len(others) != 1:
+        names = ", ".join(s.space for s in others) or "none"
+        raise InputError(
+            f"a space to compare with the active one is to be named; there is {names}.",
+            "Add one with `ragstone spaces add MODEL`, or name one of several.",
+        )
+    return next(s.space for s in found if s.role == "active"), others[0].space
+
+
+def judge_job(kb: KnowledgeBase, work: Work) -> Mapping[str, Any]:
+    """Of a queue: compares payload's `space` with the active one on its `questions`, or on what was asked most often.
+    Raises as `judge`."""
+    payload = work.payload
+    spaces = pair(kb.spaces(payload["collection"]), payload["space"])
+    asked = payload["questions"] or kb.frequent_questions(MOST_QUESTIONS)
+    questions = [Record(str(number), "", text) for number, text in enumerate(asked)]
+    return judge(kb, payload["collection"], spaces, questions, progress=work.tell_or_end)
+
+
+JOBS: Final[Mapping[str, Handler]] = {**HANDLERS, JUDGE: judge_job}
+"""What a worker does that may measure too."""
 
 
 def questions_of(path: Path) -> list[Record]:
