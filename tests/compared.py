@@ -14,6 +14,8 @@ from ragstone.knowledge_base import KnowledgeBase
 from ragstone.protocols import LLM
 from ragstone.types import Call, Delta, Message, Usage
 
+COMPARED = "small-models"
+"""Name of a comparison that the page shows."""
 QUESTIONS = [
     Question(
         "oil", "How often is the oil changed?", "1", "en", (("4,000 hours",),),

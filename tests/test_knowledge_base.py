@@ -223,7 +223,7 @@ def test_background_embedding_outlives_a_busy_store(tmp_path: Path, monkeypatch:
 
     with opened(tmp_path / "data", background=True) as kb:
         with monkeypatch.context() as patch:
-            patch.setattr(SqliteStore, "collections", busy)
+            patch.setattr(SqliteStore, "every_collection", busy)
             kb.add_texts([("a", "", "alpha", {})])
             assert failed.wait(10)
         kb.add_texts([("b", "", "beta", {})])

@@ -380,6 +380,20 @@ def test_what_is_left_to_whoever_embeds_is_embedded_by_an_open_process(tmp_path:
         assert serving.spaces()[1].waiting == 0
 
 
+def test_a_space_that_another_process_drops_while_it_is_built_is_named(tmp_path: Path) -> None:
+    with opened(tmp_path, NEW) as kb, opened(tmp_path, NEW) as other:
+        kb.add_texts([(f"/{n}", "", WORDS[n], {}) for n in range(4)])
+        kb.embed_pending()
+
+        def drop(step: Progress) -> None:
+            if step.done == step.total and len(other.spaces()) == 2:
+                other.drop_space(NEW.space.id)
+
+        with pytest.raises(NotFound, match="was dropped from default meanwhile"):
+            kb.add_space(NEW, progress=drop)
+        assert [s.space for s in kb.spaces()] == [OLD.space.id]
+
+
 def test_an_interrupted_drop_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ragstone.spaces.DROPPED", 4)
     with opened(tmp_path / "data") as kb:

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import re
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from answering import CHEESE_DE, TOWER_DE, TermEmbedder, hit
 from model_servers import OpenAIHandler, Script, serving
 from ragstone.answer.answerer import Answerer
+from ragstone.answer.evidence import gather, sentences
+from ragstone.answer.extractive import SCALES, Thresholds, bears, enough
 from ragstone.llm.openai import OpenAIChat
+from ragstone.protocols import Role, Vectors
 from ragstone.types import Answer, AnswerEvent
 
 HITS = [hit(TOWER_DE, title="Eiffelturm"), hit(CHEESE_DE, rank=1, title="Käse")]
@@ -130,3 +137,50 @@ def test_leaving_stops_the_model() -> None:
                 break
         events.close()  # type: ignore[attr-defined]
         assert script.stopped.wait(10)
+
+
+class Scaled(TermEmbedder):
+    """Chosen likenesses of texts to a question, in a space whose scale is known; holds passages of the kind that
+    `held` names."""
+
+    def __init__(self, likeness: Callable[[str], float], held: Callable[[int], bool] = lambda _: False) -> None:
+        super().__init__("multilingual-e5-small", 2)
+        self.likeness = likeness
+        self.held = held
+        self.freed = threading.Event()
+        self.made: list[int] = []
+
+    def embed(self, texts: Sequence[str], role: Role) -> Vectors:
+        if role == "query":
+            return np.tile(np.array([1.0, 0.0], np.float32), (len(texts), 1))
+        if self.held(len(texts)):
+            assert self.freed.wait(30)
+        self.made.append(len(texts))
+        cosines = np.array([self.likeness(text) for text in texts])
+        return np.stack([cosines, np.sqrt(1.0 - cosines**2)], axis=1).astype(np.float32)
+
+
+def test_text_does_not_wait_for_vectors_of_all_sentences() -> None:
+    embedder = Scaled(lambda _: 0.9, held=lambda count: count > 1)
+    with serving(OpenAIHandler, Script(words=words(GOOD))) as url:
+        answerer = Answerer(embedder, OpenAIChat(f"{url}/v1", "big", context=4096), max_tokens=100)
+        events = answerer.stream(QUESTION, HITS, language="de")
+        shown = next(event.text for event in events if event.kind == "token")
+        assert shown
+        assert GOOD.startswith(shown)
+        embedder.freed.set()
+        answer = last(list(events))
+    assert answer.citations
+
+
+@given(st.lists(st.floats(0.6, 1.0), min_size=9, max_size=9), st.sampled_from([QUESTION, "Was ist Käse?", "Warum?"]))
+def test_few_vectors_tell_the_same_as_all(cosines: list[float], question: str) -> None:
+    texts = [c.text for c in sentences(HITS)]
+    likeness = dict(zip(texts, cosines, strict=False))
+    scale, thresholds = SCALES["multilingual-e5-small"], Thresholds()
+    embedder = Scaled(lambda text: likeness[text])
+    whole = enough(gather(question, HITS, embedder, language="de"), scale, thresholds)
+    embedder.made.clear()
+    evidence = gather(question, HITS, None, language="de")
+    assert bears(question, evidence, embedder, scale, thresholds) == whole
+    assert not whole or sum(embedder.made) <= len(texts)

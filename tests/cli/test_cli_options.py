@@ -185,7 +185,7 @@ def test_interrupt_is_one_line_and_130(ragstone: CommandLine, monkeypatch: pytes
 def test_usage_is_said_in_whole_sentences(ragstone: CommandLine) -> None:
     outcome = ragstone("search", "x", "--mode", "fuzzy")
     assert outcome.err.startswith("error: Invalid value for '--mode': 'fuzzy' is not one of 'hybrid', ")
-    assert "'dense'. `ragstone search --help`" in outcome.err
+    assert "'global'. `ragstone search --help`" in outcome.err
     outcome = ragstone("add", "-rf.txt")
     assert outcome.err.startswith("error: No such option: -r. `ragstone add --help` explains. ")
     assert outcome.err.endswith("If it is a name, write -- before it.\n")

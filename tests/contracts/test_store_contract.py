@@ -124,6 +124,20 @@ def test_what_was_put_is_read_back(store: Store) -> None:
     assert store.owners("c").chunks.tolist() == store.chunk_ids("c").tolist()
 
 
+def test_known_of_some_uris_is_what_they_and_their_members_are(store: Store) -> None:
+    names = ["a", "a.zip!/x", "a.zip!/y/z", "a.zip", "a.zip!", "a.zip0", "b.zip!/x", "ä 'quoted' %_", "A"]
+    store.put("c", [prepared(name, [name]) for name in names])
+    every = store.known("c")
+    assert set(every) == set(names)
+    for asked in ([], ["a"], ["a.zip"], ["a", "b.zip", "ä 'quoted' %_"], ["no", "a\ud800", "a!"], names):
+        wanted = {n for n in names if n in asked or n.partition("!/")[0] in asked}
+        assert store.known("c", asked) == {name: every[name] for name in wanted}
+    store.create_collection("d")
+    assert store.known("d", names) == {}
+    with pytest.raises(NotFound):
+        store.known("no", ["a"])
+
+
 def test_pages_are_kept(store: Store) -> None:
     from dataclasses import replace
 

@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ragstone.embedding import precedence
 from ragstone.embedding.onnx import OnnxEmbedder, OnnxModel, batches
+from ragstone.embedding.precedence import PRECEDENCE
 from ragstone.embedding.tokenizer import JsonTokenizer
 from ragstone.errors import ModelMismatch, ModelMissing
 from ragstone.types import Space
@@ -81,13 +83,41 @@ def test_a_question_goes_before_waiting_passages(tmp_path: Path) -> None:
         embedder.embed(["red"] * 50, "passage")
         done.set()
 
-    with embedder._question():
+    with PRECEDENCE.question():
         thread = threading.Thread(target=bulk)
         thread.start()
         embedder.embed(["green"], "query")
         assert not done.wait(0.2)
     assert done.wait(10)
     thread.join()
+
+
+def test_the_background_holds_still_while_documents_are_added(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(precedence, "ADDING_SECONDS", 60.0)
+    monkeypatch.setattr(precedence, "LONGEST_WAIT", 60.0)
+    embedder = tiny(write_tiny_model(tmp_path))
+    done = threading.Event()
+
+    def background() -> None:
+        PRECEDENCE.give_way()
+        embedder.embed(["red"] * 50, "passage")
+        done.set()
+
+    thread = threading.Thread(target=background)
+    with PRECEDENCE.adding():
+        thread.start()
+        embedder.embed(["green"] * 50, "passage")  # sentences of an answer do not wait
+        assert not done.wait(0.2)
+    assert done.wait(10)
+    thread.join()
+
+
+def test_who_adds_for_long_holds_nothing_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(precedence, "ADDING_SECONDS", 0.05)
+    with PRECEDENCE.adding():
+        PRECEDENCE.wait(background=True)
 
 
 def test_wrong_dimension_rank_and_inputs_are_refused(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 import threading
@@ -12,7 +14,8 @@ import pytest
 
 from prepared import prepared
 from ragstone.embedding.onnx import OnnxEmbedder
-from ragstone.embedding.workers import LOCK_FILE, EmbeddingWorker, Job
+from ragstone.embedding.turn import LOCK_FILE, turn
+from ragstone.embedding.workers import EmbeddingWorker, Job
 from ragstone.errors import ModelUnavailable
 from ragstone.protocols import Embedder, Role, Store, Vectors
 from ragstone.storage.sqlite import SqliteStore
@@ -173,3 +176,46 @@ def test_the_default_model_fills_a_store(store: SqliteStore, default_model: Onnx
     question = default_model.embed(["Bei welchem Druck öffnet das Ventil?"], "query")[0]
     best = int(found[int(np.argmax(vectors @ question))])
     assert "Ventil" in store.chunks([best])[0].text
+
+
+TURN = """
+import sys, time
+from pathlib import Path
+from ragstone.embedding.turn import turn
+with turn(Path(sys.argv[1])) as lost:
+    print("none" if lost is None else "held", flush=True)
+    if lost is not None:
+        print("lost" if lost.wait(60) else "kept", flush=True)
+"""
+
+
+def test_the_turn_of_a_process_that_dies_or_freezes_goes_to_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+
+    def started() -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-c", TURN, str(tmp_path)], stdout=subprocess.PIPE, text=True, env=environ
+        )
+
+    with started() as killed:
+        assert killed.stdout is not None
+        assert killed.stdout.readline() == "held\n"
+        with turn(tmp_path) as mine:
+            assert mine is None
+        killed.kill()
+        killed.wait()
+    with started() as frozen:
+        assert frozen.stdout is not None
+        assert frozen.stdout.readline() == "held\n"  # at once: nobody waits for a dead one
+        frozen.send_signal(signal.SIGSTOP)
+        with turn(tmp_path) as mine:
+            assert mine is None  # it may only be slow
+        monkeypatch.setattr("ragstone.embedding.turn.FROZEN_SECONDS", 0.0)
+        with turn(tmp_path) as mine:
+            assert mine is not None
+            frozen.send_signal(signal.SIGCONT)
+            assert frozen.stdout.readline() == "lost\n"
+            assert not mine.is_set()
+        frozen.wait()

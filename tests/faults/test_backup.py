@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import apsw
+import msgspec
 import pytest
 from faults_document import document
 
@@ -240,7 +241,6 @@ def test_a_restore_killed_at_any_step_leaves_the_old_or_the_restored(
             assert bytes_of(folder) == was
             outcomes.append("old")
         assert not (folder / "restoring").exists()
-        assert not (folder / "before-restore").exists()
         restore(backups, folder, replace=True)
         assert content(folder) == restored
         shutil.rmtree(folder)
@@ -316,7 +316,8 @@ def test_what_is_no_backup_of_ours_is_refused(data: Path, backups: Path, tmp_pat
 def test_a_newer_schema_or_format_is_refused(data: Path, backups: Path) -> None:
     backup(data, backups)
     manifest = archive.read_manifest(backups, 1)
-    newer = archive.encode(archive.Manifest(**{**{f: getattr(manifest, f) for f in manifest.__struct_fields__}, "schema": 999}))
+    replace = msgspec.structs.replace
+    newer = archive.encode(replace(manifest, databases=[replace(manifest.databases[0], schema=999)]))
     (backups / "generations" / "00000002.manifest").write_bytes(newer)
     before = bytes_of(data)
     with pytest.raises(StoreNewer):

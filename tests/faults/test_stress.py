@@ -14,7 +14,7 @@ import pytest
 
 from command_line import CommandLine
 from ragstone.cli.records import StressRecord
-from ragstone.faults import POINTS, reach, watch
+from ragstone.faults import CHAT, LEARNING, POINTS, reach, watch
 from ragstone.storage import writer
 from ragstone.stress.budget import budget
 from ragstone.stress.checker import check
@@ -25,10 +25,11 @@ from ragstone.stress.flips import flips
 from ragstone.stress.full import faulty_disk
 from ragstone.stress.history import History, Journal, Key
 from ragstone.stress.jobs import jobs
+from ragstone.stress.learning import learning
 from ragstone.stress.multi import multi
 from ragstone.stress.power import power
 from ragstone.stress.report import Report, Run
-from ragstone.stress.workload import MAIN, Workload, open_folder, short_log
+from ragstone.stress.workload import MAIN, Workload, open_folder, small_limits
 from schema_check import mismatches
 
 SOURCES = Path(__file__).resolve().parents[2] / "src/ragstone"
@@ -46,6 +47,7 @@ SOURCES = Path(__file__).resolve().parents[2] / "src/ragstone"
         (churn, 12, "documents acknowledged", 1),
         (budget, 60, "calls cut by a kill", 20),
         (jobs, 2, "workers killed", 4),
+        (learning, 20, "kills", 12),
     ],
     ids=lambda value: value.__name__ if callable(value) else str(value),
 )
@@ -63,13 +65,13 @@ def test_every_point_is_in_the_sources_once_and_only_those() -> None:
     named = Counter(
         name for path in SOURCES.rglob("*.py") for name in re.findall(r'\breach\("([^"]+)"\)', path.read_text("utf-8"))
     )
-    assert named == dict.fromkeys(POINTS, 1)
+    assert named == dict.fromkeys([*POINTS, *LEARNING, *CHAT], 1)
 
 
 def test_every_point_is_reached_by_usual_work(tmp_path: Path) -> None:
     reached: set[str] = set()
     journal = Journal(tmp_path / "journal")
-    with watch(reached.add), short_log(), open_folder(tmp_path / "data") as kb:
+    with watch(reached.add), small_limits(), open_folder(tmp_path / "data") as kb:
         work = Workload(kb, journal, random.Random(1))
         for _ in range(3):
             work.everything()
@@ -101,7 +103,7 @@ def test_a_store_that_does_not_sync_is_noticed(tmp_path: Path, monkeypatch: pyte
 
 def test_index_files_that_are_not_synced_are_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_IndexFiles, "sync_folder", lambda self, folder: None)
-    report = power(Run(tmp_path, seed=3, cycles=25))
+    report = power(Run(tmp_path, seed=4, cycles=60))
     assert any("cannot be read" in problem for f in report.failures for problem in f.problems)
 
 
@@ -111,6 +113,8 @@ def worked(folder: Path) -> History:
         work = Workload(kb, journal, random.Random(2), administers=False)
         for _ in range(6):
             work.put(MAIN)
+        for _ in range(20):
+            work.tell()
         work.embed()
     journal.close()
     history = History()
@@ -127,6 +131,11 @@ def worked(folder: Path) -> History:
         ("UPDATE embeddings SET vector = zeroblob(16)", "with a vector of another text"),
         ("DELETE FROM embeddings", "without a vector"),
         ("DELETE FROM tail_terms", ""),
+        ("DELETE FROM memory_sources WHERE id = 1", "are known"),
+        ("UPDATE memory_items SET told = told + 1 WHERE kind = 2", "was told"),
+        ("UPDATE memory_items SET state = 3 WHERE kind = 2", "is stale, not valid"),
+        ("UPDATE chunks SET context = 'other' WHERE id IN (SELECT id FROM chunks WHERE text LIKE '% event %')", "context"),
+        ("DELETE FROM documents WHERE uri IN (SELECT uri FROM memory_sources WHERE bound)", "which is gone"),
     ],
 )
 def test_a_damaged_store_is_noticed(tmp_path: Path, damage: str, said: str) -> None:
@@ -141,7 +150,7 @@ def test_a_damaged_store_is_noticed(tmp_path: Path, damage: str, said: str) -> N
 
 def test_what_was_removed_and_is_there_is_noticed(tmp_path: Path) -> None:
     history = worked(tmp_path)
-    uri = min(key.uri for key in history.keys())  # noqa: SIM118 - a method of its own
+    uri = min(key.uri for key in history.keys() if key.collection == MAIN)  # noqa: SIM118 - a method of its own
     journal = Journal(tmp_path / "second")
     journal.done(journal.begin(MAIN, {uri: None}), [uri])
     journal.close()
@@ -217,11 +226,11 @@ def test_a_failure_is_told_with_what_repeats_it(
     ragstone: CommandLine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(_IndexFiles, "sync_folder", lambda self, folder: None)
-    done = ragstone("stress", "power", "--seed", "3", "--cycles", "20", "--keep", str(tmp_path / "kept"))
+    done = ragstone("stress", "power", "--seed", "4", "--cycles", "40", "--keep", str(tmp_path / "kept"))
     assert done.code == 1
-    match = re.search(r"repeat: ragstone stress power --seed 3 --only-cycle (\d+)", done.out)
+    match = re.search(r"repeat: ragstone stress power --seed 4 --only-cycle (\d+)", done.out)
     assert match
-    repeated = ragstone("stress", "power", "--seed", "3", "--only-cycle", match[1], "--json")
+    repeated = ragstone("stress", "power", "--seed", "4", "--only-cycle", match[1], "--json")
     # The same writes, not quite the same order of them: whether the loss shows again is up to it.
     assert repeated.code in (0, 1)
     assert mismatches(repeated.json, StressRecord) == []

@@ -631,8 +631,8 @@ def test_a_collection_that_is_dropped_meanwhile_does_not_stop_the_tidying(
     store: SqliteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fill(store)
-    there = store.collections
-    monkeypatch.setattr(store, "collections", lambda: [*there(), "dropped meanwhile"])
+    there = store.every_collection
+    monkeypatch.setattr(store, "every_collection", lambda: [*there(), "dropped meanwhile"])
     index = open_index(store, seal_rows=1)
     assert index.seal()
 

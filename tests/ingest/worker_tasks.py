@@ -17,8 +17,8 @@ from pathlib import Path
 
 from ragstone.errors import EmptyFile
 from ragstone.ingest.limits import ReadFailure, ReadLimits
-from ragstone.ingest.prepare import chunk_hash
 from ragstone.text.analysis import pack
+from ragstone.text.passage import chunk_hash
 from ragstone.types import Blob, ChunkSpan, PreparedChunk, PreparedDocument, Terms
 
 

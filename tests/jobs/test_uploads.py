@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import signal
 import subprocess
 import sys
@@ -9,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from ragstone.errors import InputError, LimitExceeded
-from ragstone.jobs.uploads import FOLDER, Uploads
+from ragstone.errors import InputError, LimitExceeded, StoreError
+from ragstone.jobs.uploads import Uploads
+from ragstone.storage.layout import UPLOADS
 
 
 def there(data: Path) -> list[str]:
-    return sorted(path.name for path in (data / FOLDER).iterdir())
+    return sorted(path.name for path in (data / UPLOADS).iterdir())
 
 
 def test_a_sealed_file_stays_and_is_private(tmp_path: Path) -> None:
@@ -71,3 +73,33 @@ def test_left_overs_are_swept_but_not_what_is_sent_or_needed(tmp_path: Path) -> 
     sender.wait()
     assert uploads.sweep(lambda n: n == needed.name) == 1
     assert there(tmp_path) == [needed.name]
+
+
+def test_a_file_that_is_swept_before_it_is_locked_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between making a file and locking it nothing tells it from one that is left over."""
+    uploads = Uploads(tmp_path)
+    lock, swept = fcntl.flock, []
+
+    def late(file: int, operation: int) -> None:
+        if operation == fcntl.LOCK_EX and not swept:
+            swept.append(uploads.sweep(lambda _: False))
+        lock(file, operation)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    with uploads.incoming(100) as incoming:
+        incoming.write(b"whole")
+        name = incoming.seal()
+    assert swept == [1]
+    assert there(tmp_path) == [name]
+
+
+def test_what_was_given_up_is_not_sealed_any_more(tmp_path: Path) -> None:
+    uploads = Uploads(tmp_path)
+    with uploads.incoming(100) as incoming:
+        incoming.write(b"late")
+    with pytest.raises(StoreError, match="removed while it came"):
+        incoming.seal()
+    with uploads.incoming(100) as incoming:
+        uploads.remove(incoming.name)
+        with pytest.raises(StoreError):
+            incoming.seal()

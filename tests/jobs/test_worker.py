@@ -21,9 +21,10 @@ from ragstone.jobs.intake import (
     submit_texts,
 )
 from ragstone.jobs.queue import SqliteQueue
-from ragstone.jobs.uploads import FOLDER, Uploads
+from ragstone.jobs.uploads import Uploads
 from ragstone.jobs.worker import Work, Worker
 from ragstone.knowledge_base import KnowledgeBase
+from ragstone.storage.layout import UPLOADS
 from ragstone.stress.workload import open_folder
 from ragstone.types import Job, Upload
 
@@ -50,7 +51,7 @@ class Place:
             )  # fmt: skip
 
     def left(self) -> int:
-        return len(list((self.folder / FOLDER).iterdir()))
+        return len(list((self.folder / UPLOADS).iterdir()))
 
     def done(self) -> Job:
         job = self.worker.one(wait=5.0)

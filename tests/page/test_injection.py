@@ -2,97 +2,164 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import contextlib
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 from playwright.sync_api import Page
 
-import ragstone
+from compared import COMPARED, made
 from model_servers import OpenAIHandler, Script, serving
-from page_server import PageServer, page_server
+from payloads import HAND_MADE, composed, injections
+from ragstone.compare import journal
+from served import Served, served
 
-RUN = "window.ran=1"
-AWAY = "http://127.0.0.1:9/stolen"
-PAYLOADS = [
-    f"<script>{RUN}</script>",
-    f"<img src=x onerror={RUN}>",
-    f'<img src="{AWAY}?img">',
-    f"<svg onload={RUN}>",
-    f"<svg><script>{RUN}</script></svg>",
-    f"<iframe src='javascript:parent.{RUN}'></iframe>",
-    f"<iframe srcdoc='<script>parent.{RUN}</script>'></iframe>",
-    f"<object data='{AWAY}'></object>",
-    f"<embed src='{AWAY}'>",
-    f"<link rel=stylesheet href='{AWAY}.css'>",
-    f"<style>@import '{AWAY}.css'; body{{background:url({AWAY})}}</style>",
-    f"<div style=\"background:url('{AWAY}')\">x</div>",
-    f"<meta http-equiv=refresh content='0;url={AWAY}'>",
-    f"<base href='{AWAY}'>",
-    f"<form action='{AWAY}'><button autofocus onfocus={RUN}>x</button></form>",
-    f"<details open ontoggle={RUN}>x</details>",
-    f"<input autofocus onfocus={RUN}>",
-    f"<video><source onerror={RUN}></video>",
-    f"<math><mtext></p><img src=x onerror={RUN}></mtext></math>",
-    f"<noscript><p title=\"</noscript><img src=x onerror={RUN}>\"></noscript>",
-    f"<template><img src=x onerror={RUN}></template>",
-    f"</mark><img src=x onerror={RUN}>",
-    f"\"'><img src=x onerror={RUN}>",
-    f"<a href='javascript:{RUN}'>click</a>",
-    f"[click](javascript:{RUN})",
-    f"[click](data:text/html,<script>{RUN}</script>)",
-    f"[click](JaVaScRiPt:{RUN})",
-    f"![alt]({AWAY}?markdown)",
-    f"![alt][far]\n\n[far]: {AWAY}?reference",
-    f"[![alt]({AWAY}?nested)]({AWAY})",
-    f"<{AWAY}>",
-    f"`<img src=x onerror={RUN}>`",
-    f"```html\n<script>{RUN}</script>\n```",
-    f"| <img src=x onerror={RUN}> | b |\n|---|---|\n| <script>{RUN}</script> | c |",
-    f"[x](http://a\"onmouseover=\"{RUN})",
-    f"&lt;img src=x onerror={RUN}&gt;",
-    f"&#60;script&#62;{RUN}&#60;/script&#62;",
-    f"\\u003cscript\\u003e{RUN}\\u003c/script\\u003e",
-    f"<ſcript>{RUN}</ſcript>",
-    f"{{{{constructor.constructor('{RUN}')()}}}}",
-    f"<img id=app name=cookie src=x onerror={RUN}>",
-    f"<a id=data-sentence data-citation=1 onclick={RUN}>1</a>",
-]
+ANSWERED = 44
+"""Payloads of one answer."""
+
 Opened = Callable[..., Page]
 
 
-@pytest.fixture(scope="module")
-def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PageServer]:
-    """Every payload is a title, a name, metadata and text; a generating model answers with all of them."""
-    folder: Path = tmp_path_factory.mktemp("hostile")
-    told = "The valve is opened at 5 bar. " + "\n\n".join(PAYLOADS)
-    script = Script(words=tuple(word + " " for word in told.split(" ")))
+@dataclass
+class Hostile:
+    server: Served
+    script: Script
+    """What the generating model says next."""
+    payloads: Sequence[str]
+
+
+@contextlib.contextmanager
+def attacked(folder: Path, payloads: Sequence[str]) -> Iterator[Hostile]:
+    """Every payload is a title, a name, metadata and text; a generating model answers with some of them; and all are
+    answers of a comparison."""
+    script = Script(words=said(payloads[:ANSWERED]))
+    compared = made(folder / "data" / "comparisons" / COMPARED, {"some": [0.5] * len(payloads)})
+    runs = journal.Journal(compared / journal.RUNS).read()
+    texts = iter(payloads)
+    for run in runs:
+        if run["kind"] == "answer":
+            run["shown"] = text = next(texts)
+            run["citations"] = [{"document": text, "text": text}]
+    (compared / journal.RUNS).write_text("".join(json.dumps(run) + "\n" for run in runs))
     with serving(OpenAIHandler, script) as url:
-        overrides = {"answer.model": "openai:fake", "answer.base_url": f"{url}/v1", "answer.max_tokens": 4000}
-        with ragstone.open(folder / "data", overrides=overrides) as kb:
-            kb.add_texts(
-                (f"mem://{number}/{payload}", payload, f"The valve is opened at 5 bar. {payload}\n", {"note": payload})
-                for number, payload in enumerate(PAYLOADS)
+        chosen = {
+            "answer.model": "openai:fake", "answer.base_url": f"{url}/v1", "answer.max_tokens": 4000,
+            "server.requests_per_minute": 0, "embedding.background": False, "search.mode": "lexical",
+        }  # fmt: skip
+        arguments = [word for key, value in chosen.items() for word in ("--set", f"{key}={value}")]
+        with served(folder / "data", *arguments) as server:
+            server.put(
+                [
+                    (name(number, text), text, f"The valve is opened at 5 bar. {text}\n")
+                    for number, text in enumerate(payloads)
+                ]
             )
-            kb.embed_pending()
-            with page_server(kb, folder / "uploads") as server:
-                yield server
+            yield Hostile(server, script, payloads)
+
+
+def said(payloads: Sequence[str]) -> tuple[str, ...]:
+    whole = "The valve is opened at 5 bar. " + "\n\n".join(payloads)
+    return tuple(word + " " for word in whole.split(" "))
+
+
+def name(number: int, payload: str) -> str:
+    """A uri may hold anything but control characters."""
+    return f"mem://{number}/" + "".join(c if c.isprintable() else " " for c in payload)
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hostile]:
+    with attacked(tmp_path_factory.mktemp("hostile"), HAND_MADE) as found:
+        yield found
 
 
 def clean(page: Page) -> None:
+    """Nothing ran, nothing was asked for, and nothing stands there that would have."""
     page.wait_for_load_state("networkidle")
     assert page.evaluate("window.ran") is None
+    assert page.evaluate("window.refused") == []  # what the page's policy had to stop
     assert page.locator("main :is(script, iframe, object, embed, link, style, base, meta, form[action])").count() == 0
     assert page.locator("main :is([onerror], [onload], [onclick], [onfocus], [ontoggle], [style*=url])").count() == 0
     assert page.locator("main img:not([src^='/v1/'])").count() == 0
 
 
-def test_an_answer(opened: Opened, hostile: PageServer) -> None:
-    page = opened(of=hostile)
-    page.fill("textarea", "At how many bar is the valve opened?")
+def asked(page: Page, question: str) -> None:
+    page.fill("textarea", question)
     page.keyboard.press("Enter")
-    page.locator(".turn .under").wait_for()
+    page.locator(".turn").last.locator(".under").wait_for()
+
+
+def all_documents(server: Served) -> list[str]:
+    """Their ids."""
+    found, cursor = [], ""
+    while cursor is not None:
+        listed = server.ask(f"/v1/collections/default/documents?limit=500&cursor={cursor}").json()
+        found += [document["id"] for document in listed["items"]]
+        cursor = listed["next"]
+    return found
+
+
+def walk(page: Page, server: Served) -> None:
+    """Every document, at a passage."""
+    for id in all_documents(server):
+        page.goto(f"{server.url}/#/document/{id}?start=0&end=12")
+        page.locator(".document mark").wait_for()
+    clean(page)
+
+
+def addresses(page: Page, hostile: Hostile) -> None:
+    for payload in hostile.payloads:
+        page.goto(f"{hostile.server.url}/#/documents/{quote(payload, safe='')}")
+        page.goto(f"{hostile.server.url}/#/search?q={quote(payload, safe='')}")
+    clean(page)
+
+
+def names_of_files(page: Page, hostile: Hostile) -> None:
+    """In the list of uploads, refused by the server for their size."""
+    page.route(
+        "**/documents",
+        lambda route: route.fulfill(status=413, json={"detail": hostile.payloads[0]})
+        if route.request.method == "POST"
+        else route.fallback(),
+    )
+    page.goto(f"{hostile.server.url}/#/documents")
+    page.wait_for_selector(".drop")
+    files = [{"name": text, "mimeType": "text/plain", "buffer": b"x"} for text in hostile.payloads]
+    page.locator("input[type=file]").first.set_input_files(files)
+    page.locator(".upload.failed").nth(len(files) - 1).wait_for(state="attached")
+    clean(page)
+
+
+def names_of_collections(page: Page, hostile: Hostile) -> None:
+    """The server refuses them; the page would not run them either."""
+    for payload in hostile.payloads:
+        assert hostile.server.ask("/v1/collections", "POST", json={"name": payload}).status_code == 400
+    figures = {"documents": 1, "chunks": 1, "characters": 1, "embedded": 1, "waiting": 1, "languages": {}}
+    listed = {"items": [{"name": payload, **figures} for payload in hostile.payloads]}
+    page.route("**/v1/collections", lambda route: route.fulfill(json=listed))
+    for view in ("documents", "search", "ask"):
+        page.goto(f"{hostile.server.url}/#/{view}")
+        page.reload()
+        page.locator("main option", has_text=hostile.payloads[0]).first.wait_for(state="attached")
+        clean(page)
+
+
+def ratings(page: Page, hostile: Hostile) -> None:
+    for number in range(1, len(hostile.payloads) + 1):
+        page.goto(f"{hostile.server.url}/#/compare/{COMPARED}?question={number}")
+        page.get_by_text(f"Question {number} of").wait_for()
+        page.locator(".side summary").first.click()
+    clean(page)
+
+
+def test_an_answer(opened: Opened, hostile: Hostile) -> None:
+    page = opened(of=hostile.server)
+    asked(page, "At how many bar is the valve opened?")
     clean(page)
     assert "<script>" in page.locator(".answer").inner_text()  # shown as characters
     links = page.locator(".answer a").evaluate_all("links => links.map(l => [l.href, l.textContent, l.rel, l.target])")
@@ -106,40 +173,67 @@ def test_an_answer(opened: Opened, hostile: PageServer) -> None:
     clean(page)
 
 
-def test_search_and_passages(opened: Opened, hostile: PageServer) -> None:
-    page = opened("search?q=valve%20bar&k=100", of=hostile)
+def test_search_and_passages(opened: Opened, hostile: Hostile) -> None:
+    page = opened("search?q=valve%20bar&k=100", of=hostile.server)
     page.wait_for_selector(".hit")
-    assert page.locator(".hit").count() == len(PAYLOADS)
+    assert page.locator(".hit").count() == len(HAND_MADE)
     clean(page)
 
 
-def test_documents_and_each_document(opened: Opened, hostile: PageServer) -> None:
-    page = opened("documents", of=hostile)
+def test_documents_and_each_document(opened: Opened, hostile: Hostile) -> None:
+    page = opened("documents", of=hostile.server)
     page.wait_for_selector("table")
     clean(page)
-    for document in hostile.kb.documents():
-        page.goto(f"{hostile.url}#/document/{document.id}?start=0&end=12")
-        page.locator(".document mark").wait_for()
-    clean(page)
+    walk(page, hostile.server)
 
 
-def test_the_address(opened: Opened, hostile: PageServer) -> None:
-    page = opened(of=hostile)
-    for payload in PAYLOADS:
-        page.goto(f"{hostile.url}#/documents/{quote(payload, safe='')}")
-        page.goto(f"{hostile.url}#/search?q={quote(payload, safe='')}")
-    clean(page)
+def test_the_address(opened: Opened, hostile: Hostile) -> None:
+    addresses(opened(of=hostile.server), hostile)
 
 
-def test_an_uploaded_name_and_an_error(opened: Opened, hostile: PageServer) -> None:
-    page = opened("documents", of=hostile)
-    page.wait_for_selector(".drop")
-    name = f"<img src=x onerror={RUN}>.pdf"
-    page.locator("input[type=file]").first.set_input_files(
-        [{"name": name, "mimeType": "application/pdf", "buffer": b"%PDF-1.7 <script>window.ran=1</script>"}]
-    )
-    page.locator(".upload.failed").wait_for()
-    page.route("**/v1/search", lambda route: route.fulfill(status=400, json={"detail": PAYLOADS[0], "hint": PAYLOADS[1]}))
-    page.goto(f"{hostile.url}#/search?q=x")
+def test_names_of_files_and_collections(opened: Opened, hostile: Hostile) -> None:
+    names_of_files(opened(of=hostile.server), hostile)
+    names_of_collections(opened(of=hostile.server), hostile)
+
+
+def test_answers_that_are_rated(opened: Opened, hostile: Hostile) -> None:
+    ratings(opened(of=hostile.server), hostile)
+
+
+def test_what_an_error_tells(opened: Opened, hostile: Hostile) -> None:
+    page = opened(of=hostile.server)
+    refusal = {"detail": HAND_MADE[0], "hint": HAND_MADE[1]}
+    page.route("**/v1/search", lambda route: route.fulfill(status=400, json=refusal))
+    page.goto(f"{hostile.server.url}/#/search?q=x")
     page.get_by_role("alert").wait_for()
     clean(page)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_every_payload_everywhere(opened: Opened, tmp_path: Path) -> None:
+    """Minutes: RAGSTONE_BIPIA asks for it, and names a folder with the train part of BIPIA, whose attacks join those
+    of this suite."""
+    folder = os.environ.get("RAGSTONE_BIPIA")
+    if not folder:
+        pytest.skip("RAGSTONE_BIPIA names no folder with the train part of BIPIA")
+    payloads = [*HAND_MADE, *composed(), *injections(Path(folder))]
+    with attacked(tmp_path, payloads) as hostile:
+        page = opened(of=hostile.server)
+        for begin in range(0, len(payloads), ANSWERED):
+            hostile.script.words = said(payloads[begin : begin + ANSWERED])
+            asked(page, f"At how many bar is the valve opened in hall {begin}?")
+            clean(page)
+        page.goto(f"{hostile.server.url}/#/documents")
+        page.wait_for_selector("table")
+        rows = page.locator(".list tbody tr")
+        while (shown := rows.count()) < len(payloads):
+            page.get_by_role("button", name="Show more").click()
+            rows.nth(shown).wait_for()
+        assert rows.count() == len(payloads)
+        clean(page)
+        walk(page, hostile.server)
+        addresses(page, hostile)
+        ratings(page, hostile)
+        names_of_files(opened(of=hostile.server), hostile)
+        names_of_collections(opened(of=hostile.server), hostile)

@@ -20,11 +20,14 @@ from ragstone.assemble import open_knowledge_base
 from ragstone.jobs.queue import SqliteQueue
 from ragstone.jobs.uploads import Uploads
 from ragstone.jobs.worker import Worker
+from ragstone.knowledge_base import KnowledgeBase
+from ragstone.measure.judge import JOBS
 from ragstone.server.accounts import DEFAULT_TENANT
 from ragstone.server.app import create_app
+from ragstone.server.protocol import Protocol
 from ragstone.server.service import ServerParts
 from ragstone.server.tenants import tenant_folder
-from ragstone.settings import EmbeddingSettings, ServerSettings, at
+from ragstone.settings import AnswerSettings, EmbeddingSettings, OidcSettings, ServerSettings, at
 from ragstone.testing import HashEmbedder
 
 
@@ -53,17 +56,28 @@ class Running:
         return self.client((self.data / "server.token").read_text().strip())
 
 
+def free_port() -> int:
+    """One that was free a moment ago."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        return int(listening.getsockname()[1])
+
+
 @contextlib.contextmanager
-def serving(folder: Path, **chosen: Any) -> Iterator[Running]:
-    settings = replace(at(folder), server=ServerSettings(**chosen), embedding=EmbeddingSettings(background=False))
-    parts = ServerParts(
-        settings,
-        lambda place: open_knowledge_base(at(place, settings), embedder=HashEmbedder()),
-        lambda: SqliteQueue(folder),
+def serving(
+    folder: Path, *, port: int = 0, oidc: OidcSettings | None = None, answer: AnswerSettings | None = None, **chosen: Any
+) -> Iterator[Running]:
+    settings = replace(
+        at(folder), server=ServerSettings(**chosen), oidc=oidc or OidcSettings(),
+        embedding=EmbeddingSettings(background=False), answer=answer or AnswerSettings(),
     )
+
+    def opened(place: Path) -> KnowledgeBase:
+        return open_knowledge_base(at(place, settings), embedder=HashEmbedder())
+
+    parts = ServerParts(settings, opened, opened, lambda: SqliteQueue(folder))
     app = create_app(parts)
-    listening = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(app, log_config=None, ws="none", lifespan="on", timeout_graceful_shutdown=1)
+    listening = socket.create_server(("127.0.0.1", port))
+    config = uvicorn.Config(app, http=Protocol, log_config=None, ws="none", lifespan="on", timeout_graceful_shutdown=1)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=lambda: asyncio.run(server.serve([listening])), daemon=True)
     thread.start()
@@ -77,6 +91,7 @@ def serving(folder: Path, **chosen: Any) -> Iterator[Running]:
         service.queue,
         lambda tenant: service.tenants.use(tenant or DEFAULT_TENANT),
         lambda tenant: Uploads(tenant_folder(folder, tenant or DEFAULT_TENANT)),
+        handlers=JOBS,
     )
     working = threading.Thread(target=worker.run, daemon=True)
     working.start()

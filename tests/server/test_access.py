@@ -10,6 +10,8 @@ from collections.abc import Iterator
 import httpx2
 import pytest
 
+from compared import made
+from ragstone.compare.figures import CRITERIA
 from ragstone.server.accounts import SCOPES
 from ragstone.server.openapi import document
 from ragstone.server.routes.all import OPERATIONS
@@ -53,7 +55,14 @@ def ids(running: Running, filled: httpx2.Client) -> Iterator[dict[str, str]]:
     found = filled.get("/v1/collections/default/documents").json()["items"][0]["id"]
     filled.post("/v1/collections", json={"name": "secret-canary"})
     key = filled.post("/v1/keys", json={"name": "k", "scopes": ["read"]}).json()["id"]
-    return {"document": found, "job": job, "collection": "secret-canary", "key": key, "tenant": "default"}
+    item = filled.post("/v1/memory", json={"text": "The canary sings."}).json()["item"]["id"]
+    filled.post("/v1/collections/default/graph:build?wait=30")
+    entity, other = (e["id"] for e in filled.get("/v1/collections/default/graph/entities?limit=2").json()["entities"])
+    made(running.data / "comparisons" / "theirs", {"alpha": [0.5]})
+    return {
+        "document": found, "job": job, "collection": "secret-canary", "key_id": key, "tenant": "default", "page": "1",
+        "comparison": "theirs", "item": item, "entity": entity, "other": other,
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("operation", WITH_IDS, ids=lambda o: " ".join(o))
@@ -62,8 +71,22 @@ def test_ids_of_another_tenant_are_not_found(running: Running, ids: dict[str, st
     tenant = running.service.accounts.create_tenant("foreign").id
     with running.client(running.key("admin", tenant=tenant)) as stranger:
         address = re.sub(r"\{(\w+)\}", lambda m: ids[m[1]], path)
-        body = {"documents": [{"uri": "x", "text": "theirs"}]} if path.endswith(":batch") else None
-        answer = stranger.request(method, address, json=body)
+        bodies = {
+            ":batch": {"documents": [{"uri": "x", "text": "theirs"}]},
+            "ratings": {"answer": "q0/A", "scores": dict.fromkeys(CRITERIA, 3)},
+            "/spaces": {"action": "rollback"},
+            ":merge": {"a": ids["entity"], "b": ids["other"]},
+            ":split": {"entity": ids["entity"], "alias": "canary"},
+            ":withdraw": {"a": "canary"},
+        }  # fmt: skip
+        body = next((body for end, body in bodies.items() if path.endswith(end)), None)
+        queries = {
+            "/places": {"start": 0, "end": 1},
+            "/path": {"start": ids["entity"], "end": ids["other"]},
+            "/explanation": {"a": ids["entity"], "b": ids["other"]},
+        }
+        query = next((query for end, query in queries.items() if path.endswith(end)), None)
+        answer = stranger.request(method, address, json=body, params=query)
         if method == "POST" and "/documents" in path:  # it makes a collection of that name in its own data
             assert answer.status_code in (202, 400)
         elif path.startswith("/v1/tenants"):
@@ -86,7 +109,7 @@ def test_tenants_see_only_their_own(running: Running, filled: httpx2.Client) -> 
         found = other.post("/v1/search", json={"query": "battery"}).json()["hits"]
         assert [h["text"] for h in found] == ["Their battery is a canary."]
         assert "canary" not in filled.post("/v1/search", json={"query": "battery"}).text
-        assert [k["tenant"] for k in other.get("/v1/keys").json()["items"]] == [made]
+        assert [k["tenant"] for k in other.get("/v1/keys?limit=500").json()["items"]] == [made]
         assert other.get("/v1/tenants").status_code == 403
         assert other.post("/v1/keys", json={"name": "x", "scopes": ["read"], "tenant": "default"}).status_code == 403
     assert filled.delete(f"/v1/tenants/{made}").status_code == 204
@@ -102,7 +125,7 @@ def test_a_revoked_key_works_no_longer_than_a_second(running: Running, local: ht
         assert client.get("/v1/version").status_code == 401
     entry = local.get("/v1/audit").json()["items"][0]
     assert (entry["action"], entry["target"]) == ("key.revoke", made["id"])
-    listed = next(k for k in local.get("/v1/keys").json()["items"] if k["id"] == made["id"])
+    listed = next(k for k in local.get("/v1/keys?limit=500").json()["items"] if k["id"] == made["id"])
     assert listed["revoked"]
     assert made["key"] not in str(listed)
 
@@ -116,3 +139,19 @@ def test_quotas(running: Running, filled: httpx2.Client) -> None:
         assert first.status_code == 202
         assert first.headers["ratelimit-limit"] == "50"
         assert one("b.txt").status_code == 429
+
+
+def test_keys_and_tenants_are_listed_in_pages(local: httpx2.Client) -> None:
+    made = {local.post("/v1/keys", json={"name": f"paged {n}", "scopes": ["read"]}).json()["id"] for n in range(3)}
+    for path, wanted in (("/v1/keys", made), ("/v1/tenants", {"default"})):
+        seen: list[str] = []
+        cursor: str | None = ""
+        while cursor is not None:
+            page = local.get(path, params={"limit": 1, "cursor": cursor}).json()
+            assert len(page["items"]) <= 1
+            seen += [item["id"] for item in page["items"]]
+            cursor = page["next"]
+        assert len(seen) == len(set(seen))
+        assert wanted <= set(seen)
+        for wrong in ("nonsense!", "YQ", "eCBh"):
+            assert local.get(path, params={"cursor": wrong}).status_code == 400

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shutil
 import socket
@@ -12,9 +13,9 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from watched import ROOT, SAMPLES, Served, served
 
 import ragstone
+from served import ROOT, SAMPLES, Served, served
 
 pytestmark = pytest.mark.skipif(shutil.which("nginx") is None, reason="nginx is not installed")
 
@@ -42,7 +43,12 @@ def configured(folder: Path, port: int, servers: list[Served]) -> Path:
 
 @pytest.fixture(scope="module")
 def proxied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, list[Served]]]:
-    folder = tmp_path_factory.mktemp("nginx")
+    with proxy(tmp_path_factory.mktemp("nginx")) as running:
+        yield running
+
+
+@contextlib.contextmanager
+def proxy(folder: Path) -> Iterator[tuple[str, list[Served]]]:
     (folder / "one").mkdir()
     (folder / "two").mkdir()
     for name in ("one", "two"):
@@ -105,7 +111,12 @@ def test_answers_stream_through(proxied: tuple[str, list[Served]]) -> None:
     assert text.index("event: stage") < text.index("event: final")
 
 
-def test_a_server_that_is_gone_is_left_out(proxied: tuple[str, list[Served]]) -> None:
+def test_a_server_that_is_gone_is_left_out(tmp_path: Path) -> None:
+    with proxy(tmp_path) as running:
+        _left_out(running)
+
+
+def _left_out(proxied: tuple[str, list[Served]]) -> None:
     url, servers = proxied
     servers[1].process.terminate()
     servers[1].process.wait(40)

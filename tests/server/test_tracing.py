@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from watched import SAMPLES, served
 
 import ragstone
 from ragstone.errors import ModelUnavailable
@@ -20,6 +19,7 @@ from ragstone.observe import genai, spans
 from ragstone.server.tracing import tracing
 from ragstone.settings import TracingSettings
 from ragstone.types import Call, Delta, Message, Usage
+from served import SAMPLES, served
 
 service = pytest.importorskip("opentelemetry.proto.collector.trace.v1.trace_service_pb2")
 SECRET = "Zwiebelturmgeheimnis"

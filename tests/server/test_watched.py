@@ -13,12 +13,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from watched import ROOT, SAMPLES, Served, served
 
 import ragstone
 from ragstone.observe.instruments import INSTRUMENTS
 from ragstone.server.alerts import RULES, alerts
 from ragstone.server.gauges import FIGURES
+from served import ROOT, SAMPLES, Served, served
 
 SECRET = "Zwiebelturmgeheimnis"
 

@@ -373,7 +373,7 @@ def test_every_statement_can_be_prepared(folder: Path, store: SqliteStore) -> No
     connection = connect.connect_reader(folder)
     for name, sql in migrations.queries().items():
         names = re.findall(r":(\w+)", sql)
-        values = dict.fromkeys(names) if names else (None,) * sql.count("?")
+        values = dict.fromkeys(names) if names else (None,) * _marks(name)
         assert connection.execute(f"EXPLAIN {sql}", values).fetchall(), name
     connection.close()
 
@@ -389,4 +389,6 @@ def test_the_newest_waiting_chunks_are_found_without_a_scan(folder: Path, store:
 
 
 def _marks(name: str) -> int:
-    return migrations.queries()[name].count("?")
+    """Values that a statement takes: `?` are counted, `?2` says it itself."""
+    marks = re.findall(r"\?(\d*)", migrations.queries()[name])
+    return max([len(marks), *map(int, filter(None, marks))]) if "" in marks else max(map(int, marks), default=0)

@@ -55,8 +55,17 @@ def test_a_database_of_any_schema_is_brought_up_to_date(fixture: Path, tmp_path:
         assert kb.search("Luftfilter gewechselt", mode="lexical").hits[0].chunk.uri == "manual/filter.md"
         assert kb.store.roots("default") == ["/nowhere/manual"]
         assert kb.store.collections() == ["default", "empty"]
+        remembered = [item.value for item in kb.memory.history("port", "boiler")]
+        assert remembered == (["9090", "8080"] if fixture.name >= "schema_0003" else [])
+        asked = [turn.question for session in kb.chats.sessions() for turn in kb.chats.turns(session.id)]
+        assert asked == (["When is it descaled?"] if fixture.name >= "schema_0004" else [])
+        decided = [(d.kind, d.by) for d in kb.graph.decisions()]
+        assert decided == ([("merge", "test")] if fixture.name >= "schema_0005" else [])
+        kb.memory.remember("The valve opens at 3.2 bar.")
         kb.embed_pending()
         assert all(status.waiting == 0 for status in kb.collections())
+        assert kb.graph.build("default")[0].waiting == 0
+        assert [entity.name for entity in kb.graph.find("luftfilter")] == ["Luftfilter"]
         assert kb.verify().problems == ()
     assert schema(folder) == migrations.newest()
 

@@ -7,14 +7,14 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx2
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+ROOT = Path(__file__).resolve().parent.parent
 SAMPLES = ROOT / "samples"
 
 
@@ -35,6 +35,12 @@ class Served:
 
     def search(self, query: str, **options: Any) -> httpx2.Response:
         return self.ask("/v1/search", "POST", json={"query": query}, **options)
+
+    def put(self, texts: Sequence[tuple[str, str, str]], collection: str = "default") -> None:
+        """Texts as (uri, title, text); they can be found when this returns."""
+        documents = [{"uri": uri, "title": title, "text": text, "metadata": {"note": title}} for uri, title, text in texts]
+        answer = self.ask(f"/v1/collections/{collection}/documents:batch?wait=60", "POST", json={"documents": documents})
+        assert answer.json()["state"] == "done", answer.text
 
 
 @contextlib.contextmanager

@@ -1,0 +1,171 @@
+"""The knowledge graph in a browser: found, expanded, filtered, followed down to the passage, merged and split."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from served import Served
+
+Opened = Callable[..., Page]
+TEXT = (
+    "Der Baustein FB_Timer7 startet die Pumpe P77. Die Pumpe P77 füllt den Behälter B78. "
+    "Der Behälter B78 braucht das Ventil V79. Die Pumpen sind blau.\n"
+)
+GRAPH = "/v1/collections/plant/graph"
+CY = "document.querySelector('.drawing')._cyreg.cy"
+
+
+@pytest.fixture(scope="module")
+def plant(server: Served) -> Served:
+    server.put([("plant/timers", "Timers", TEXT)], "plant")
+    assert server.ask(f"{GRAPH}:build?wait=60", "POST").json()["state"] == "done"
+    return server
+
+
+def graph(opened: Opened, at: str = "graph/plant", **options: object) -> Page:
+    page = opened(at, reduced_motion="reduce", **options)
+    page.wait_for_selector(".drawing[data-placed]")
+    return page
+
+
+def drawn(page: Page) -> set[str]:
+    return set(page.evaluate(f"{CY}.nodes().map(n => n.data('short'))"))
+
+
+def find(page: Page, name: str, field: str = "Find an entity") -> None:
+    page.get_by_role("combobox", name=field).fill(name)
+    page.locator(".picker [role=option]").first.wait_for()
+    page.keyboard.press("Enter")
+
+
+def entity(server: Served, name: str) -> str:
+    return server.ask(f"{GRAPH}/entities", params={"q": name}).json()["entities"][0]["id"]
+
+
+def test_an_entity_is_found_expanded_and_kept_in_the_address(opened: Opened, plant: Served) -> None:
+    page = graph(opened, f"graph/plant?entity={entity(plant, 'V79')}")
+    expect(page.locator(".graph-panel h2")).to_contain_text("V79")
+    near = set(page.locator(".near .linkish").all_inner_texts())
+    page.wait_for_function(f"() => {CY}.nodes().length === {len(near) + 1}")
+    find(page, "FB_Timer7")
+    expect(page.locator(".graph-panel h2")).to_contain_text("FB_Timer7")
+    page.wait_for_function(f"() => {CY}.nodes().some(n => n.data('short').includes('P77'))")
+    assert near < drawn(page)
+    page.go_back()
+    expect(page.locator(".graph-panel h2")).to_contain_text("V79")
+    assert page.evaluate("refused") == []
+
+
+def test_a_click_looks_at_an_entity_and_a_second_one_expands_it(opened: Opened, plant: Served) -> None:
+    page = graph(opened, f"graph/plant?entity={entity(plant, 'FB_Timer7')}")
+    page.wait_for_selector(".near li")
+    other = page.evaluate(f"{CY}.nodes('.beside').filter(n => n.data('short').includes('P77')).id()")
+    at = page.evaluate(f"{CY}.getElementById('{other}').renderedPosition()")
+    before = len(drawn(page))
+    page.locator(".drawing").dblclick(position=at)
+    expect(page.locator(".graph-panel h2")).to_contain_text("P77")
+    expect(page.get_by_role("button", name="Expand")).to_be_disabled()
+    assert len(drawn(page)) >= before
+
+
+def test_an_edge_leads_to_the_passage_and_the_document(opened: Opened, plant: Served) -> None:
+    page = graph(opened, f"graph/plant?entity={entity(plant, 'FB_Timer7')}")
+    edge = page.locator(".edge-label", has_text="startet").first
+    edge.click()
+    expect(page.locator(".graph-panel h2")).to_contain_text("—startet→")
+    page.locator(".graph-panel .hit-head").first.click()
+    expect(page.locator(".graph-panel mark")).to_contain_text("startet")
+    page.get_by_role("link", name="Open document").click()
+    expect(page.locator(".document mark")).to_contain_text("startet")
+
+
+def test_a_path_between_two_entities(opened: Opened, plant: Served) -> None:
+    page = graph(opened, f"graph/plant?entity={entity(plant, 'FB_Timer7')}")
+    page.get_by_role("button", name="Path to …").click()
+    find(page, "V79", "Path to …")
+    expect(page.locator(".steps li").first).to_be_visible()
+    steps = page.locator(".steps > li > .linkish").all_inner_texts()
+    assert steps[0].startswith("FB_Timer7")
+    assert "V79" in steps[-1]
+    page.wait_for_function(f"() => {CY}.edges('.on').length === {len(steps)}")
+
+
+def test_filters_by_kind_and_label(opened: Opened, plant: Served) -> None:
+    page = graph(opened)
+    everything = drawn(page)
+    page.get_by_text("Filters").click()
+    page.get_by_role("checkbox", name="Identifier").uncheck()
+    page.wait_for_function(f"() => {CY}.nodes().length < {len(everything)}")
+    assert not any("V79" in name for name in drawn(page))
+    page.get_by_role("checkbox", name="Identifier").check()
+    page.get_by_role("checkbox", name="Only named connections").check()
+    page.wait_for_function(f"() => {CY}.nodes().length === {len(everything)} && {CY}.edges().every(e => e.data('label'))")
+    assert page.evaluate(f"{CY}.edges().length") > 0
+
+
+def test_keys_alone_are_enough(opened: Opened, plant: Served) -> None:
+    page = graph(opened)
+    page.locator(".drawing").focus()
+    page.keyboard.press("ArrowRight")
+    first = page.locator(".graph-panel h2")
+    expect(first).not_to_be_empty()
+    page.locator(".near li").first.wait_for()
+    page.locator(".drawing").focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="Expand")).to_be_disabled()
+    page.keyboard.press("Escape")
+    expect(page.locator(".graph-panel")).to_have_count(0)
+
+
+def test_communities_and_the_whole_graph(opened: Opened, plant: Served) -> None:
+    page = graph(opened)
+    page.get_by_role("button", name="Communities").click()
+    expect(page.locator(".graph-panel .hit").first).to_be_visible()
+    page.get_by_role("button", name="Whole graph").click()
+    status = plant.ask(GRAPH).json()
+    page.wait_for_function(f"() => {CY}.nodes().length === {status['entities']}")
+    page.wait_for_selector(f".drawing[data-placed='{status['entities']}']")
+    places = page.evaluate(f"{CY}.nodes().map(n => [n.position('x'), n.position('y')])")
+    assert len({(round(x), round(y)) for x, y in places}) == status["entities"]
+
+
+def test_entities_are_merged_and_split(opened: Opened, plant: Served) -> None:
+    pump, tank = entity(plant, "P77"), entity(plant, "B78")
+    page = graph(opened, f"graph/plant?entity={tank}")
+    page.get_by_role("button", name="Same as …").click()
+    find(page, "P77", "Same as …")
+    page.get_by_role("dialog").get_by_role("button", name="Same as …").click()
+    expect(page.locator(".aliases li").first).to_be_visible()
+    assert len(plant.ask(f"{GRAPH}/decisions").json()["decisions"]) == 1
+    assert entity(plant, "P77") == entity(plant, "B78")
+    plant.ask(f"{GRAPH}:withdraw", "POST", json={"a": pump, "b": tank})
+    assert entity(plant, "P77") != entity(plant, "B78")
+
+
+def test_who_may_only_read_is_offered_no_change(opened: Opened, plant: Served) -> None:
+    key = plant.ask("/v1/keys", "POST", json={"name": "reader", "scopes": ["read"]}).json()["key"]
+    reader = Served(plant.url, key, plant.data, plant.process, plant.log)
+    page = opened(f"graph/plant?entity={entity(plant, 'V79')}", of=reader)
+    expect(page.get_by_role("button", name="Path to …")).to_be_visible()
+    expect(page.get_by_role("button", name="Same as …")).to_have_count(0)
+
+
+def test_an_empty_and_a_failing_graph_say_so(opened: Opened, plant: Served) -> None:
+    assert plant.ask("/v1/collections", "POST", json={"name": "hollow"}).status_code == 201
+    page = opened("graph/hollow")
+    expect(page.get_by_text("The graph is empty.")).to_be_visible()
+    failure = {"status": 503, "detail": "in English.", "hint": "", "id": "0f3a77"}
+    page.route("**/graph", lambda route: route.fulfill(status=503, json=failure))
+    page.goto(page.url.replace("hollow", "plant"))
+    expect(page.get_by_role("alert")).to_contain_text("busy")
+
+
+def test_colours_and_language_of_the_page_are_those_of_the_drawing(opened: Opened, plant: Served) -> None:
+    page = graph(opened, color_scheme="dark", locale="de-DE")
+    dark = page.evaluate(f"{CY}.nodes().first().style('color')")
+    page.get_by_role("button", name="Farben:").click()
+    page.wait_for_function(f"() => {CY}.nodes().first().style('color') !== '{dark}'")
+    assert "Einträgen" in (page.locator(".drawing").get_attribute("aria-label") or "")
