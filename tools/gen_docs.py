@@ -1,4 +1,4 @@
-"""Writes docs/cli.md, docs/settings.md, docs/json.md, docs/compare.md, docs/api.md and, from the reports in benchmarks/results/, docs/measurements.md
+"""Writes docs/cli.md, docs/settings.md, docs/json.md, docs/compare.md, docs/api.md, the tools in docs/mcp.md and, from the reports in benchmarks/results/, docs/measurements.md
 and the benchmark table of README.md.
 
     python tools/gen_docs.py            writes what changed
@@ -29,6 +29,7 @@ from ragstone.cli.app import SECTIONS as COMMAND_SECTIONS  # noqa: E402
 from ragstone.compare import decision, questions, scores  # noqa: E402
 from ragstone.compare.markdown import markdown  # noqa: E402
 from ragstone.errors import RagstoneError  # noqa: E402
+from ragstone.mcp.tools import TOOLS  # noqa: E402
 from ragstone.server import openapi  # noqa: E402
 from ragstone.server.routes.all import OPERATIONS  # noqa: E402
 from ragstone.settings import SECTIONS, TABLES, expected  # noqa: E402
@@ -38,10 +39,14 @@ SUBCOMMANDS = {
     "models": ("list", "status", "preload"),
     "config": ("show", "path", "init"),
     "budget": ("show", "set", "history"),
-    "eval": ("retrieval", "answers"),
+    "eval": ("retrieval", "answers", "entities"),
     "bench": ("run", "compare"),
     "spaces": ("list", "add", "judge", "switch", "rollback", "prefer", "drop"),
-    "stress": ("crash", "power", "disk", "flip", "multi", "churn", "budget", "jobs", "load"),
+    "stress": ("crash", "learn", "power", "disk", "flip", "multi", "churn", "budget", "jobs", "api", "tenants", "mcp", "load"),
+    "graph": (
+        "build", "status", "find", "show", "path", "merge", "split", "decisions", "withdraw", "explain", "communities",
+        "export",
+    ),
     "jobs": ("list", "show", "cancel", "retry", "work"),
     "compare": ("run", "report", "rate"),
     "keys": ("list", "create", "revoke"),
@@ -142,7 +147,7 @@ def schema() -> str:
         "# JSON output",
         GENERATED,
         doc,
-        f"This is version {records.SCHEMA_VERSION}. Each command prints one object (`search --batch` and `watch`: one "
+        f"This is version {records.SCHEMA_VERSION}. Each command prints one object (`search --batch`, `watch` and `chat`: one "
         "a line).",
     ]
     nested: dict[str, type] = {}
@@ -190,6 +195,19 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|")
 
 
+def agents() -> str:
+    """docs/mcp.md with its table of tools."""
+    rows = ["| tool | what it does | takes | writes |", "|---|---|---|---|"]
+    for tool in TOOLS.values():
+        needed = tool.input_schema.get("required", ())
+        names = ", ".join(f"**{name}**" if name in needed else name for name in tool.input_schema["properties"])
+        rows.append(f"| `{tool.name}` | {_cell(tool.description)} | {names or '–'} | {'yes' if tool.write else ''} |")
+    table = "\n".join(rows)
+    text = (ROOT / "docs/mcp.md").read_text(encoding="utf-8")
+    block = f"<!-- tools:start -->\n{table}\n<!-- tools:end -->"
+    return re.sub(r"<!-- tools:start -->.*?<!-- tools:end -->", lambda _: block, text, flags=re.S)
+
+
 def readme() -> str:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     block = f"<!-- bench:start -->\n{_headlines()}\n<!-- bench:end -->"
@@ -233,10 +251,10 @@ def _newest_benchmark() -> dict[str, Any] | None:
     return max((r for r in reports if "scenarios" in r), key=lambda r: r["time"], default=None)
 
 
-def _origin(report: dict[str, Any]) -> str:
+def _origin(report: dict[str, Any], command: str = "ragstone bench") -> str:
     machine = report["machine"]
     return (
-        f"Printed by `ragstone bench`: commit {report['commit']}, {machine['processor']}, {machine['cores']} cores, "
+        f"Printed by `{command}`: commit {report['commit']}, {machine['processor']}, {machine['cores']} cores, "
         f"Python {machine['python']}."
     )
 
@@ -300,7 +318,36 @@ def measurements() -> str:
             f"{r['citations_per_answer'] or 0:.2f} | {refused} | {r['latency_ms']['p50']:.0f} / {r['latency_ms']['p95']:.0f} | {r['commit']} |"
         )
     lines += ["", "## Speed and memory (`ragstone bench`)", "", _benchmarks(), ""]
+    for r in (r for r in reports if "searches" in r):
+        lines += ["## A server under load (`python benchmarks/server.py`)", "", *_server(r), ""]
     return "\n".join(lines)
+
+
+def _server(report: dict[str, Any]) -> Iterator[str]:
+    """Steps of `benchmarks/server.py`, as it printed them."""
+    yield (
+        f"{_origin(report, 'python benchmarks/server.py')} {report['chunks']:,} chunks, {report['workers']} processes that answer and one for jobs; "
+        "the load maker shares the machine. Other work was going on: `load` is the mean number of processes that wanted "
+        "to run, on the cores named, so latencies are upper bounds; processor "
+        "time is that of all processes, the jobs' one too, which may be embedding what earlier uploads left."
+    )
+    searches = report["searches"]
+    steps = [(kind, step) for kind in ("uncached", "cached") for step in searches[kind]]
+    steps += [(name, step) for name, step in searches.items() if isinstance(step, dict)]
+    steps += [(f"uncached, {name}", report["adding"][name]) for name in ("idle", "while adding")]
+    names = list(steps[0][1])
+    yield from ("", f"| searches | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|")
+    for kind, step in steps:
+        yield f"| {kind} | {' | '.join(_number(step[name]) for name in names)} |"
+    yield from ("", "| other | figure | value |", "|---|---|---|")
+    for name, figures in report.items():
+        if name.startswith(("first bytes", "uploads")):
+            for key, value in figures.items():
+                yield f"| {name} | {key} | {_number(value)} |"
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def comparison() -> str:
@@ -322,6 +369,9 @@ def comparison() -> str:
         "```",
         "The same command goes on where it was stopped. `result` holds report.html (one file, no scripts), report.md and "
         "report.json; every answer is in runs.jsonl as soon as it is given.",
+        "A comparison that lies in the data folder (`-o DATA/comparisons/NAME`) is rated on the web page of `ragstone "
+        "serve` as well: answers side by side, each key in an order of its own, several people at once. Ratings are in "
+        "ratings.jsonl; each rater's last word on an answer counts.",
         "## Questions",
         form,
         "Sets that are shipped ask the sample documents: " + ", ".join(
@@ -364,6 +414,7 @@ def main(arguments: list[str]) -> int:
     wanted["docs/measurements.md"] = measurements()
     wanted["docs/compare.md"] = comparison()
     wanted["docs/api.md"] = api()
+    wanted["docs/mcp.md"] = agents()
     missing = [name for name in COMMANDS if f"### ragstone {name}\n" not in wanted["docs/cli.md"]]
     if missing:
         raise SystemExit(f"undocumented commands: {missing}")

@@ -42,6 +42,12 @@ def main() -> None:
             kb.store.add_root("default", "/nowhere/manual")
             kb.store.create_collection("empty")
             kb.add_space(HashEmbedder(32), wait=False)
+            for value in ("8080", "9090"):
+                kb.memory.remember(kind="fact", key="port", value=value, project="boiler")
+            kb.chats.ask(kb.chats.begin("boiler").id, "When is it descaled?")
+            kb.graph.build()
+            filters = kb.graph.find("filter")
+            kb.graph.merge(filters[0].id, filters[1].id, by="test")
             kb.purge()
         data = (Path(place) / DATABASE).read_bytes()
     target.parent.mkdir(exist_ok=True)
