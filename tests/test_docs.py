@@ -5,9 +5,15 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
+from typing import is_typeddict
 
 import pytest
+
+from ragstone.cli import records
+from ragstone.cli.records.printed import RECORDS
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -46,3 +52,15 @@ def test_samples_are_what_their_script_makes(tmp_path: Path) -> None:
     assert len(made) == 2
     for path in made:
         assert path.read_bytes() == (ROOT / "samples" / path.name).read_bytes(), path.name
+
+
+def test_every_printed_object_is_documented() -> None:
+    modules = [import_module(f"{records.__name__}.{found.name}") for found in iter_modules(records.__path__)]
+    others = [import_module(f"ragstone.{name}") for name in ("graph_records", "memory_records", "learn_records")]
+    whole = {
+        name
+        for module in (*modules, *others)
+        for name, held in vars(module).items()
+        if is_typeddict(held) and "schema_version" in held.__annotations__
+    }
+    assert whole - {record.__name__ for record in RECORDS} == {"MeasuredRecord"}  # what measurements share

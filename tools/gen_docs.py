@@ -26,10 +26,12 @@ sys.path.insert(0, str(ROOT / "src"))
 from ragstone.cli import records  # noqa: E402
 from ragstone.cli.app import COMMANDS, run  # noqa: E402
 from ragstone.cli.app import SECTIONS as COMMAND_SECTIONS  # noqa: E402
+from ragstone.cli.records.printed import RECORDS  # noqa: E402
 from ragstone.compare import decision, questions, scores  # noqa: E402
 from ragstone.compare.markdown import markdown  # noqa: E402
 from ragstone.errors import RagstoneError  # noqa: E402
 from ragstone.mcp.tools import TOOLS  # noqa: E402
+from ragstone.records import SCHEMA_VERSION  # noqa: E402
 from ragstone.server import openapi  # noqa: E402
 from ragstone.server.routes.all import OPERATIONS  # noqa: E402
 from ragstone.settings import SECTIONS, TABLES, expected  # noqa: E402
@@ -142,19 +144,19 @@ def _default(value: Any) -> str:
 
 def schema() -> str:
     doc = (records.__doc__ or "").replace("SCHEMA_VERSION", "`schema_version`").strip()
-    doc = doc.replace(" `docs/json.md` is generated from the types below and the tests hold outputs to them.", "")
+    doc = doc.replace(" `docs/json.md` is generated from `printed.py`, and the tests hold outputs to it.", "")
     parts = [
         "# JSON output",
         GENERATED,
         doc,
-        f"This is version {records.SCHEMA_VERSION}. Each command prints one object (`search --batch`, `watch` and `chat`: one "
+        f"This is version {SCHEMA_VERSION}. Each command prints one object (`search --batch`, `watch` and `chat`: one "
         "a line).",
     ]
     nested: dict[str, type] = {}
-    for record in records.RECORDS:
+    for record in RECORDS:
         parts += [f"## {_title(record)}", (record.__doc__ or "").strip(), _table(record, nested)]
     parts.append("## Parts")
-    done: set[str] = {r.__name__ for r in records.RECORDS}
+    done: set[str] = {r.__name__ for r in RECORDS}
     while missing := [n for n in nested if n not in done]:
         for name in missing:
             done.add(name)

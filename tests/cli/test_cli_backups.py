@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from command_line import CommandLine
-from ragstone.cli import records
+from ragstone.cli.records import printed as records
 from schema_check import mismatches
 
 

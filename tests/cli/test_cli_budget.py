@@ -15,7 +15,7 @@ from paying import Clock, attempt
 from ragstone.budget.ledger import Ledger
 from ragstone.budget.limits import day_of
 from ragstone.budget.money import pico
-from ragstone.cli.records import BudgetHistoryRecord, BudgetRecord
+from ragstone.cli.records.budgets import BudgetHistoryRecord, BudgetRecord
 from ragstone.types import Caller, Usage
 from schema_check import mismatches
 

@@ -12,7 +12,7 @@ import pytest
 
 from command_line import CommandLine
 from model_servers import OpenAIHandler, Script, serving
-from ragstone.cli.records import CompareRecord, RateRecord
+from ragstone.cli.records.comparing import CompareRecord, RateRecord
 from schema_check import mismatches
 
 QUESTIONS = """

@@ -16,8 +16,8 @@ import pytest
 from command_line import CommandLine, write_documents
 from model_servers import OllamaHandler, Script, serving
 from ragstone import errors
-from ragstone.cli import records
 from ragstone.cli.app import run
+from ragstone.cli.records import printed as records
 from ragstone.knowledge_base import KnowledgeBase
 from ragstone.types import IngestReport
 from schema_check import mismatches

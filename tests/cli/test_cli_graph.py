@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 from command_line import CommandLine
-from ragstone.cli.records import GraphEvaluationRecord
+from ragstone.cli.records.graph_measures import GraphEvaluationRecord
 from schema_check import mismatches
 
 NAMES = {

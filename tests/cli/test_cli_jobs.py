@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from command_line import CommandLine
-from ragstone.cli.records import JobRecord, JobsRecord
+from ragstone.cli.records.jobs import JobRecord, JobsRecord
 from ragstone.jobs.intake import Arrived, submit_files
 from ragstone.jobs.queue import SqliteQueue
 from ragstone.jobs.uploads import Uploads

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from command_line import CommandLine
-from ragstone.cli.records import KeysRecord, TenantsRecord
+from ragstone.cli.records.serving import KeysRecord, TenantsRecord
 from ragstone.server.accounts import Accounts
 from schema_check import mismatches
 

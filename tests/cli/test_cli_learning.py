@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from command_line import CommandLine
-from ragstone.cli.records import IntentRecord, LearnRecord, TrajectoryRecord
+from ragstone.learn_records import IntentRecord, LearnRecord, TrajectoryRecord
 from schema_check import mismatches
 
 TURNS = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from command_line import CommandLine
-from ragstone.cli import records
+from ragstone.cli.records import printed as records
 from schema_check import mismatches
 
 

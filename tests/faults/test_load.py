@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from command_line import CommandLine
-from ragstone.cli.records import LoadRecord
+from ragstone.cli.records.stressing import LoadRecord
 from ragstone.stress.load import Load, Sample, figures, load, quantile
 from schema_check import mismatches
 

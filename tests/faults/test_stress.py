@@ -13,7 +13,7 @@ import apsw
 import pytest
 
 from command_line import CommandLine
-from ragstone.cli.records import StressRecord
+from ragstone.cli.records.stressing import StressRecord
 from ragstone.faults import CHAT, LEARNING, POINTS, reach, watch
 from ragstone.storage import writer
 from ragstone.stress.budget import budget

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from command_line import CommandLine
-from ragstone.cli import records
+from ragstone.cli.records import printed as records
 from schema_check import mismatches
 
 ROOT = Path(__file__).resolve().parents[2]

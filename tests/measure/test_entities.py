@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from command_line import CommandLine
-from ragstone.cli.records import EntitiesRecord
+from ragstone.cli.records.graph_measures import EntitiesRecord
 from ragstone.errors import DamagedFile, InputError
 from ragstone.measure.entities import evaluate_entities
 from ragstone.testing import HashEmbedder

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ragstone.assemble import open_knowledge_base
-from ragstone.cli.records import JudgeRecord
+from ragstone.cli.records.spaces import JudgeRecord
 from ragstone.errors import DamagedFile, InputError
 from ragstone.measure.beir import Record
 from ragstone.measure.judge import agreement, interval, judge, overlap, questions_of, recommend

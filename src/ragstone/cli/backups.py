@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from ..errors import BackupDamaged, InputError
-from .records import SCHEMA_VERSION, BackupRecord, BackupsRecord, RestoreRecord
+from ..records import SCHEMA_VERSION
+from .records.upkeep import BackupRecord, BackupsRecord, RestoreRecord
 from .session import Session, command, commands
 from .terminal import Column, duration, flat, plural, size
 

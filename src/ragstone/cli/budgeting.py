@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from ..errors import InputError
+from ..records import SCHEMA_VERSION
 from ..settings import Settings, at
-from .records import SCHEMA_VERSION, BudgetHistoryRecord, BudgetRecord
+from .records.budgets import BudgetHistoryRecord, BudgetRecord
 from .session import Session, before, command, commands
 from .terminal import Column, flat
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import InputError
-from .records import SCHEMA_VERSION, CompareRecord, RateRecord
+from ..records import SCHEMA_VERSION
+from .records.comparing import CompareRecord, RateRecord
 from .session import DefaultGroup, Session, before, command, commands
 from .terminal import Column, duration, escape, flat, plural
 

@@ -13,17 +13,11 @@ from typing import Annotated, Any, Literal
 import typer
 
 from ..errors import InputError
+from ..records import SCHEMA_VERSION
 from ..settings import SECTIONS, TABLES, describe, find_file, user_file
 from ..types import ModelStatus
-from .records import (
-    SCHEMA_VERSION,
-    ConfigRecord,
-    ModelsRecord,
-    ModelStatusRecord,
-    PathRecord,
-    PreloadRecord,
-    model_record,
-)
+from .records.configuration import ConfigRecord, PathRecord
+from .records.models import ModelsRecord, ModelStatusRecord, PreloadRecord, model_record
 from .session import DefaultGroup, Session, before, command, commands
 from .terminal import Column, duration, flat, size
 

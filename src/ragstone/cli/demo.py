@@ -11,8 +11,9 @@ from typing import Annotated
 import typer
 
 from ..measure.samples import sample_folder
+from ..records import SCHEMA_VERSION, answer_record
 from .questions import answer, show_answer
-from .records import SCHEMA_VERSION, DemoRecord, answer_record, ingest_record
+from .records.documents import DemoRecord, ingest_record
 from .session import Session, command, commands
 from .terminal import duration, flat, plural
 

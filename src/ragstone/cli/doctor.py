@@ -19,7 +19,8 @@ from typing import Annotated, Literal
 import typer
 
 from ..errors import NotFound, RagstoneError
-from .records import SCHEMA_VERSION, DoctorRecord
+from ..records import SCHEMA_VERSION
+from .records.upkeep import DoctorRecord
 from .session import Session, command, commands
 from .terminal import Column, plural, size
 

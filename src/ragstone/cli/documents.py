@@ -15,16 +15,9 @@ import typer
 
 from ..errors import InputError, ModelError, NotFound, ReadError
 from ..ingest.names import path_of
+from ..records import SCHEMA_VERSION, document_record
 from ..types import Document, FileState, Filter, IngestReport, MetadataValue
-from .records import (
-    SCHEMA_VERSION,
-    IngestRecord,
-    ListRecord,
-    RemoveRecord,
-    ShowRecord,
-    document_record,
-    ingest_record,
-)
+from .records.documents import IngestRecord, ListRecord, RemoveRecord, ShowRecord, ingest_record
 from .session import Session, command, commands, existing
 from .terminal import Column, Terminal, duration, escape, flat, plural, size
 

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from ..errors import NotFound
+from ..records import SCHEMA_VERSION
 from ..types import Job
-from .records import SCHEMA_VERSION, JobDetail, JobRecord, JobsRecord
+from .records.jobs import JobDetail, JobRecord, JobsRecord
 from .session import Session, before, command, commands
 from .terminal import Column, duration, flat, plural
 

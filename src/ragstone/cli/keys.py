@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import InputError
-from .records import SCHEMA_VERSION, KeyRecord, KeysRecord, TenantRecord, TenantsRecord
+from ..records import SCHEMA_VERSION
+from .records.serving import KeyRecord, KeysRecord, TenantRecord, TenantsRecord
 from .session import Session, before, command, commands
 from .terminal import Column, flat
 

@@ -467,7 +467,8 @@ def bench_compare(
 ) -> int:
     """Compare two reports; exit code 1 where a figure became worse than the tolerance."""
     from ..measure import bench
-    from .records import SCHEMA_VERSION, ComparisonRecord
+    from ..records import SCHEMA_VERSION
+    from .records.measures import ComparisonRecord
 
     rows, regressed = bench.compare(bench.load_report(old), bench.load_report(new), tolerance)
     if session.terminal.as_json:

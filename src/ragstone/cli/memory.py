@@ -10,6 +10,7 @@ import typer
 
 from ..errors import InputError, NotFound
 from ..memory_records import (
+    ForgetRecord,
     memory_stats_record,
     projects_record,
     recall_record,
@@ -17,7 +18,7 @@ from ..memory_records import (
     timeline_record,
 )
 from ..memory_types import ANSWERED, Kind, MemoryItem, Project, SourceSpan, Type
-from .records import SCHEMA_VERSION, ForgetRecord
+from ..records import SCHEMA_VERSION
 from .session import Session, before, command, commands
 from .terminal import Column, Terminal, flat, plural, size
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from ..errors import InputError, NotFound
+from ..records import answer_record, search_record
 from ..types import Answer, Citation, Filter, Hit, Mode, SearchResult
 from .documents import After, Before, Languages, MediaTypes, MetaFilter, PathGlobs, chosen
-from .records import answer_record, search_record
 from .session import Session, command, commands
 from .terminal import Terminal, escape, flat
 

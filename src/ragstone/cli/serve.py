@@ -7,8 +7,9 @@ from typing import Annotated
 import typer
 
 from ..errors import InputError
+from ..records import SCHEMA_VERSION
 from .logs import configure
-from .records import SCHEMA_VERSION, ServeRecord
+from .records.serving import ServeRecord
 from .session import Session, command, commands
 
 app = commands()

@@ -8,8 +8,9 @@ from typing import Annotated, Any, Literal
 import typer
 
 from ..errors import InputError
+from ..records import SCHEMA_VERSION
 from ..types import Recipe, SpaceStatus
-from .records import SCHEMA_VERSION, SpaceRecord, SpacesRecord
+from .records.spaces import SpaceRecord, SpacesRecord
 from .session import Session, before, command, commands
 from .terminal import Column, flat, plural
 

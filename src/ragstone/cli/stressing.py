@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import InputError
-from .records import SCHEMA_VERSION, LoadRecord, StressRecord
+from ..records import SCHEMA_VERSION
+from .records.stressing import LoadRecord, StressRecord
 from .session import Session, before, command, commands
 from .terminal import Column, duration, flat
 

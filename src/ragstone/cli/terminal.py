@@ -126,7 +126,8 @@ class Terminal:
     def error(self, message: str, hint: str, code: str, exit_code: int) -> None:
         """One line for people, or one JSON object."""
         if self.as_json:
-            from .records import SCHEMA_VERSION, ErrorRecord
+            from ..records import SCHEMA_VERSION
+            from .records.errors import ErrorRecord
 
             record: ErrorRecord = {
                 "schema_version": SCHEMA_VERSION,

@@ -9,15 +9,9 @@ from typing import Annotated
 import typer
 
 from ..errors import InputError, ModelError, StoreDamaged
-from .records import (
-    SCHEMA_VERSION,
-    DoneRecord,
-    PurgeRecord,
-    StatusRecord,
-    TransferRecord,
-    VerifyRecord,
-    collection_record,
-)
+from ..records import SCHEMA_VERSION, collection_record
+from .records.documents import TransferRecord
+from .records.upkeep import DoneRecord, PurgeRecord, StatusRecord, VerifyRecord
 from .session import Session, command, commands
 from .terminal import Column, duration, flat, plural, size
 
