@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DamagedFile, InputError
-from ..graph.resolve_records import EVIDENCE, THRESHOLD, Record, RecordMatcher, Weights
 from ..protocols import Embedder
 from ..types import Progress, ProgressCallback
 from .beir import lines, locate, wrong
 from .evaluate import SCHEMA_VERSION
 from .machine import machine
+from .record_matching import EVIDENCE, THRESHOLD, Record, RecordMatcher, Weights
 
 Part = Literal["train", "valid", "test"]
 Floats = NDArray[np.float64]

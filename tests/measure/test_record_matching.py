@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from ragstone.graph.resolve_records import Record, RecordMatcher, amount, compare_values, date, field_kinds
+from ragstone.measure.record_matching import Record, RecordMatcher, amount, compare_values, date, field_kinds
 from ragstone.testing import HashEmbedder
 
 PUMPS = [

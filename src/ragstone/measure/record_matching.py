@@ -19,9 +19,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from ..graph.resolve_words import grams, is_code, overlap, words
 from ..protocols import Embedder, Vectors
 from ..text.centre import Centre
-from .resolve_words import grams, is_code, overlap, words
 
 THRESHOLD: Final = 0.93
 
