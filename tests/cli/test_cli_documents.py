@@ -19,6 +19,7 @@ from ragstone import errors
 from ragstone.cli.app import run
 from ragstone.cli.records import printed as records
 from ragstone.knowledge_base import KnowledgeBase
+from ragstone.records import SCHEMA_VERSION
 from ragstone.types import IngestReport
 from schema_check import mismatches
 
@@ -50,7 +51,7 @@ def held(outcome: Any, record: type) -> Any:
     """The JSON of an outcome, after holding it to its record."""
     assert outcome.err == ""
     assert mismatches(outcome.json, record) == []
-    assert outcome.json["schema_version"] == records.SCHEMA_VERSION
+    assert outcome.json["schema_version"] == SCHEMA_VERSION
     return outcome.json
 
 
