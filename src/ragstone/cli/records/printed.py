@@ -19,10 +19,7 @@ from .comparing import CompareRecord, RateRecord
 from .configuration import ConfigRecord, PathRecord
 from .documents import DemoRecord, IngestRecord, ListRecord, RemoveRecord, ShowRecord, TransferRecord
 from .errors import ErrorRecord
-from .graph_measures import (
-    EntitiesRecord,
-    GraphEvaluationRecord,
-)
+from .graph_measures import EntitiesRecord, GraphEvaluationRecord
 from .jobs import JobRecord, JobsRecord
 from .measures import (
     AnswersRecord,
