@@ -8,35 +8,23 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import os
 import secrets
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from importlib import resources
 from pathlib import Path
-from typing import Any, Final, Literal, TypeVar, get_args
+from typing import Final, Literal, TypeVar, get_args
 
-import apsw
-
-from ..errors import InputError, NotFound, StoreDamaged, StoreError, StoreNewer
-from ..storage.layout import ACCOUNTS, ACCOUNTS_GATE
-from ..storage.swap import settle
-from ..storage.writer import lock_gate, open_gate
+from ..errors import InputError, NotFound
+from .accounts_file import AccountsFile, Statement
 
 PREFIX: Final = "rgs_"
 DEFAULT_TENANT: Final = "default"
 STALE_SECONDS: Final = 0.25
 USED_SECONDS: Final = 30.0
 """How exactly the last use of a key is kept."""
-BUSY_STEP_SECONDS: Final = 0.01
-BUSY_MS: Final = 10_000
-GATE_SECONDS: Final = 60.0
-"""For those who open the file at the same time; each takes some milliseconds."""
-APPLICATION_ID: Final = 0x52475356
 NAME_LENGTH: Final = 200
 DAY: Final = 86_400.0
 LOGIN: Final = "login-"
@@ -118,19 +106,15 @@ class Accounts:
     """Thread-safe; several processes may have it open. Raises StoreError."""
 
     def __init__(self, folder: Path) -> None:
-        self._path = folder / ACCOUNTS
         self._lock = threading.RLock()
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        settle(folder)
         self._version = -1
         self._looked = -STALE_SECONDS
         self._keys: Mapping[bytes, Key] = {}
         self._by_id: Mapping[str, Key] = {}
         self._tenants: Mapping[str, Tenant] = {}
         self._used: dict[str, float] = {}
-        with self._alone():
-            self._open()
-        self.secret: bytes = self._run("SELECT value FROM state WHERE name = 'secret'")[0][0]
+        self._file = AccountsFile(folder, _first())
+        self.secret: bytes = self._file.run("SELECT value FROM state WHERE name = 'secret'")[0][0]
         """Signs sessions of the page."""
         self._refresh(now=True)  # two threads that come first at once must not find it empty
 
@@ -166,7 +150,7 @@ class Accounts:
         text = new_key()
         ordered = tuple(scope for scope in SCOPES if scope in scopes)
         key = Key(kind + secrets.token_hex(8), _name(name), tenant, ordered, time.time(), expires)
-        self._run(
+        self._file.run(
             "INSERT INTO keys VALUES (?, ?, ?, ?, ?, ?, ?, NULL, NULL)",
             (key.id, key_digest(text), key.name, tenant, " ".join(ordered), key.created, expires),
         )
@@ -178,12 +162,13 @@ class Accounts:
         key = self.key(id)
         if key is None or tenant not in (None, key.tenant):
             raise NotFound("there is no such key.", "List the keys.")
-        self._run("UPDATE keys SET revoked = ? WHERE id = ? AND revoked IS NULL", (time.time(), id))
+        self._file.run("UPDATE keys SET revoked = ? WHERE id = ? AND revoked IS NULL", (time.time(), id))
         self._refresh(now=True)
         return self._by_id[id]
 
     def trim_logins(self) -> None:
-        self._run("DELETE FROM keys WHERE id GLOB ? AND expires < ?", (LOGIN + "*", time.time() - LOGIN_DAYS * DAY))
+        until = time.time() - LOGIN_DAYS * DAY
+        self._file.run("DELETE FROM keys WHERE id GLOB ? AND expires < ?", (LOGIN + "*", until))
 
     def note_use(self, key: Key) -> None:
         """Written at most once in USED_SECONDS for each key, by `flush`."""
@@ -195,7 +180,7 @@ class Accounts:
         with self._lock:
             used, self._used = self._used, {}
             for id, at in used.items():
-                self._run("UPDATE keys SET used = max(coalesce(used, 0), ?) WHERE id = ?", (at, id))
+                self._file.run("UPDATE keys SET used = max(coalesce(used, 0), ?) WHERE id = ?", (at, id))
 
     # ------------------------------------------------------------------ tenants
     def tenant(self, id: str) -> Tenant:
@@ -213,7 +198,7 @@ class Accounts:
 
     def create_tenant(self, name: str, quotas: Quotas = Quotas()) -> Tenant:
         tenant = Tenant(secrets.token_hex(8), _name(name), time.time(), quotas, secrets.token_bytes(32))
-        self._run(
+        self._file.run(
             "INSERT INTO tenants VALUES (?, ?, ?, ?, NULL, ?, ?, ?, ?)",
             (
                 tenant.id, tenant.name, tenant.secret, tenant.created, quotas.documents, quotas.bytes,
@@ -226,7 +211,7 @@ class Accounts:
     def set_quotas(self, id: str, quotas: Quotas) -> Tenant:
         """Raises NotFound."""
         self.tenant(id)
-        self._run(
+        self._file.run(
             "UPDATE tenants SET documents = ?, bytes = ?, requests_per_minute = ?, tokens_per_day = ? WHERE id = ?",
             (quotas.documents, quotas.bytes, quotas.requests_per_minute, quotas.tokens_per_day, id),
         )
@@ -239,29 +224,23 @@ class Accounts:
         if id == DEFAULT_TENANT:
             raise InputError("the default tenant stays.", "Its keys can be revoked and its collections removed.")
         now = time.time()
-        with self._lock:
-            self._run("BEGIN IMMEDIATE")
-            try:
-                self._run("UPDATE keys SET revoked = ? WHERE tenant = ? AND revoked IS NULL", (now, id))
-                self._run("UPDATE tenants SET deleted = ? WHERE id = ?", (now, id))
-                self._run("COMMIT")
-            except BaseException:
-                self._run("ROLLBACK")
-                raise
+        with self._file.transaction():
+            self._file.run("UPDATE keys SET revoked = ? WHERE tenant = ? AND revoked IS NULL", (now, id))
+            self._file.run("UPDATE tenants SET deleted = ? WHERE id = ?", (now, id))
         self._refresh(now=True)
 
     def count_tokens(self, tenant: str, tokens: int) -> None:
-        self._run(
+        self._file.run(
             "INSERT INTO tokens VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET used = used + excluded.used",
             (tenant, _today(), tokens),
         )
 
     def tokens_today(self, tenant: str) -> int:
-        rows = self._run("SELECT used FROM tokens WHERE tenant = ? AND day = ?", (tenant, _today()))
+        rows = self._file.run("SELECT used FROM tokens WHERE tenant = ? AND day = ?", (tenant, _today()))
         return int(rows[0][0]) if rows else 0
 
     def add_feedback(self, tenant: str, key: str, answer: str, question: str, rating: int, comment: str) -> None:
-        self._run(
+        self._file.run(
             "INSERT INTO feedback (at, tenant, key, answer, question, rating, comment) VALUES (?, ?, ?, ?, ?, ?, ?)",
             (time.time(), tenant, key, answer, question, rating, comment),
         )
@@ -269,14 +248,14 @@ class Accounts:
     # ------------------------------------------------------------------ audit log
     def record(self, tenant: str, key: str, action: str, target: str = "", address: str = "") -> None:
         """Durable when it returns."""
-        self._run(
+        self._file.run(
             "INSERT INTO audit (at, tenant, key, action, target, address) VALUES (?, ?, ?, ?, ?, ?)",
             (time.time(), tenant, key, action, target[:NAME_LENGTH], address),
         )
 
     def audit(self, tenant: str, before: int, limit: int) -> list[Entry]:
         """The newest first, with ids below `before` (0: all)."""
-        rows = self._run(
+        rows = self._file.run(
             "SELECT id, at, key, action, target, address FROM audit WHERE tenant = ? AND (? = 0 OR id < ?)"
             " ORDER BY id DESC LIMIT ?",
             (tenant, before, before, limit),
@@ -284,18 +263,17 @@ class Accounts:
         return [Entry(*row) for row in rows]
 
     def trim_audit(self, days: int) -> None:
-        self._run("DELETE FROM audit WHERE at < ?", (time.time() - days * DAY,))
+        self._file.run("DELETE FROM audit WHERE at < ?", (time.time() - days * DAY,))
 
     # ------------------------------------------------------------------ inside
     def check(self) -> None:
         """Raises StoreError where the file cannot be read."""
-        self._run("SELECT count(*) FROM state")
+        self._file.run("SELECT count(*) FROM state")
 
     def close(self) -> None:
-        with self._lock, self._alone():
+        with self._lock:
             self.flush()
-            self._watch.close()
-            self._connection.close()  # the last one: it copies the log into the database, which a reader cannot
+            self._file.close()
 
     def _refresh(self, *, now: bool = False) -> None:
         moment = time.monotonic()
@@ -303,95 +281,33 @@ class Accounts:
             return
         with self._lock:
             self._looked = moment
-            version = int(self._run("PRAGMA data_version", on=self._watch)[0][0])
+            version = self._file.version()
             if version == self._version:
                 return
             keys: dict[bytes, Key] = {}
             columns = "digest, id, name, tenant, scopes, created, expires, used, revoked"
-            for digest, id, name, tenant, scopes, created, expires, used, revoked in self._run(
-                f"SELECT {columns} FROM keys", on=self._watch  # noqa: S608 - a constant
+            for digest, id, name, tenant, scopes, created, expires, used, revoked in self._file.read(
+                f"SELECT {columns} FROM keys"  # noqa: S608 - a constant
             ):
                 ordered = tuple(scope for scope in SCOPES if scope in scopes.split())
                 keys[digest] = Key(id, name, tenant, ordered, created, expires, used, revoked)
             self._tenants = {
                 row[0]: Tenant(row[0], row[1], row[3], Quotas(*row[4:]), row[2])
-                for row in self._run(
+                for row in self._file.read(
                     "SELECT id, name, secret, created, documents, bytes, requests_per_minute, tokens_per_day"
-                    " FROM tenants WHERE deleted IS NULL",
-                    on=self._watch,
+                    " FROM tenants WHERE deleted IS NULL"
                 )
             }
             self._keys, self._by_id, self._version = keys, {key.id: key for key in keys.values()}, version
 
-    def _run(self, sql: str, values: Sequence[Any] = (), *, on: apsw.Connection | None = None) -> list[Any]:
-        with self._lock:
-            try:
-                return (on or self._connection).execute(sql, values).fetchall()
-            except apsw.Error as error:
-                raise _mapped(error) from error
 
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """While no other process makes, opens or closes the file. SQLite does not wait, whatever its timeout, for one
-        that changes the journal's mode, or that is the last to close and removes the log. Raises StoreBusy."""
-        gate = open_gate(self._path.parent, ACCOUNTS_GATE)
-        try:
-            lock_gate(gate, self._path.parent, time.monotonic() + GATE_SECONDS)
-            yield
-        finally:
-            os.close(gate)
-
-    def _open(self) -> None:
-        os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        try:
-            self._connection = apsw.Connection(str(self._path))
-            self._watch = apsw.Connection(str(self._path), flags=apsw.SQLITE_OPEN_READONLY)
-        except apsw.Error as error:
-            raise _mapped(error) from error
-        self._connection.set_busy_timeout(BUSY_MS)
-        self._watch.set_busy_timeout(BUSY_MS)
-        self._use_log()
-        self._run("PRAGMA synchronous = FULL")
-        self._run("PRAGMA foreign_keys = ON")
-        self._migrate()
-        self._run(
-            "INSERT INTO tenants VALUES (?, ?, ?, ?, NULL, 0, 0, 0, 0) ON CONFLICT DO NOTHING",
-            (DEFAULT_TENANT, "default", secrets.token_bytes(32), time.time()),
-        )
-        self._run("INSERT INTO state VALUES ('secret', ?) ON CONFLICT DO NOTHING", (secrets.token_bytes(32),))
-
-    def _use_log(self) -> None:
-        """SQLite does not wait where the journal's mode changes and somebody (a backup) reads, so this does."""
-        until = time.monotonic() + BUSY_MS / 1000
-        while True:
-            try:
-                self._connection.execute("PRAGMA journal_mode = WAL")
-                return
-            except apsw.Error as error:
-                if not isinstance(error, apsw.BusyError) or time.monotonic() > until:
-                    raise _mapped(error) from error
-            time.sleep(BUSY_STEP_SECONDS)
-
-    def _migrate(self) -> None:
-        scripts = sorted(
-            (entry.name, entry.read_text(encoding="utf-8"))
-            for entry in resources.files(__package__).joinpath("sql").iterdir()
-            if entry.name.endswith(".sql")
-        )
-        with self._lock:
-            owner = int(self._run("PRAGMA application_id")[0][0])
-            found = int(self._run("PRAGMA user_version")[0][0])
-            if owner not in (0, APPLICATION_ID):
-                raise StoreDamaged(f"{self._path} was not made by Ragstone.", "Move it away.")
-            if found > len(scripts):
-                raise StoreNewer(f"{self._path} was written by a newer version.", "Install that version.")
-            for number, (_, script) in enumerate(scripts, 1):
-                self._run("BEGIN IMMEDIATE")
-                if int(self._run("PRAGMA user_version")[0][0]) < number:
-                    self._run(script)
-                    self._run(f"PRAGMA application_id = {APPLICATION_ID}")
-                    self._run(f"PRAGMA user_version = {number}")
-                self._run("COMMIT")
+def _first() -> list[Statement]:
+    """What the file has from its beginning."""
+    tenant = (DEFAULT_TENANT, "default", secrets.token_bytes(32), time.time())
+    return [
+        ("INSERT INTO tenants VALUES (?, ?, ?, ?, NULL, 0, 0, 0, 0) ON CONFLICT DO NOTHING", tenant),
+        ("INSERT INTO state VALUES ('secret', ?) ON CONFLICT DO NOTHING", (secrets.token_bytes(32),)),
+    ]
 
 
 def _page(items: Iterable[Listed], after: Place, limit: int | None) -> list[Listed]:
@@ -407,9 +323,3 @@ def _name(text: str) -> str:
 
 def _today() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%d")
-
-
-def _mapped(error: apsw.Error) -> StoreError:
-    if isinstance(error, apsw.NotADBError | apsw.CorruptError):
-        return StoreDamaged(f"server.db is damaged: {error}.", "Restore it from a backup, or move it away.")
-    return StoreError(f"server.db cannot be used: {error}.", "Check the data folder and its disk.")
