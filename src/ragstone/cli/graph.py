@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from .. import graph_records as records
 from ..errors import InputError, NotFound
-from ..graph_types import Edge, Entity, Evidence, GraphStatus
 from ..records import SCHEMA_VERSION
+from .graph_lines import arrow, chunks_of, described, found, quoted, show_passages, show_statuses, step
 from .session import Session, before, command, commands
-from .terminal import Column, Terminal, flat, plural
-
-if TYPE_CHECKING:
-    from ..knowledge_base import KnowledgeBase
-    from ..types import Chunk
+from .terminal import Column, flat, plural
 
 app = commands()
 graph = commands(
@@ -29,9 +24,6 @@ graph = commands(
 )
 graph.callback()(before())
 app.add_typer(graph, name="graph")
-
-SHOWN = 160
-"""Characters of a passage that are shown on a line."""
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="An entity: any of its forms, or its id.")]
 Other = Annotated[str, typer.Argument(metavar="NAME", help="The other one.")]
@@ -47,7 +39,7 @@ def build(session: Session) -> int:
     session.safe = "What was read so far is kept; the same command goes on there."
     with session.open_existing() as kb, session.progress() as progress:
         statuses = kb.graph.build(session.one_or_all, progress=progress)
-    _show_statuses(session.terminal, statuses)
+    show_statuses(session.terminal, statuses)
     return 0
 
 
@@ -92,7 +84,7 @@ def status(session: Session) -> int:
     """How large the graph is, and how many passages wait to be read."""
     with session.open(read_only=True) as kb:
         statuses = kb.graph.status(session.one_or_all)
-    _show_statuses(session.terminal, statuses)
+    show_statuses(session.terminal, statuses)
     return 0
 
 
@@ -139,13 +131,13 @@ def show(
             [entity.id], collection=collection, limit=limit, kinds=records.kinds(kind or ()), labelled=labelled
         )
         places = kb.graph.mentions(entity.id, collection=collection, limit=passages) if passages else []
-        chunks = _chunks(kb, places)
+        chunks = chunks_of(kb, places)
     terminal = session.terminal
     if terminal.as_json:
         terminal.json(records.show_record(entity, around, places, chunks))
         return 0
     terminal.line(flat(entity.name), style="bold")
-    terminal.line(f"{_about(entity)} · id {entity.id}", style="dim")
+    terminal.line(f"{described(entity)} · id {entity.id}", style="dim")
     if entity.aliases:
         terminal.line(f"also {', '.join(map(flat, entity.aliases))}")
     names = {one.id: one for one in around.entities}
@@ -154,7 +146,7 @@ def show(
         if entity.id in (edge.head, edge.tail):
             other = names.get(edge.tail if edge.head == entity.id else edge.head)
             if other is not None:
-                label = _arrow(edge.label, forward=edge.head == entity.id)
+                label = arrow(edge.label, forward=edge.head == entity.id)
                 rows.append((label, other.name, other.kind, f"{edge.chunks:,}", f"{edge.weight:.2f}"))
     if rows:
         terminal.line()
@@ -165,7 +157,7 @@ def show(
         )  # fmt: skip
     if around.truncated:
         terminal.note(f"There are more; --limit {min(1000, 4 * limit)} shows them.")
-    _show_passages(terminal, places)
+    show_passages(terminal, places)
     return 0
 
 
@@ -184,7 +176,7 @@ def path(
     with session.open(read_only=True) as kb:
         a, b = found(kb, start, collection), found(kb, end, collection)
         way = kb.graph.path(a.id, b.id, collection=collection, longest=longest)
-        chunks = _chunks(kb, (one for edge in way.edges for one in edge.evidence))
+        chunks = chunks_of(kb, (one for edge in way.edges for one in edge.evidence))
     if not way.entities:
         raise NotFound(
             f"no path of at most {plural(longest, 'step')} leads from {a.name} to {b.name}.",
@@ -197,7 +189,7 @@ def path(
     for edge, near, far in zip(way.edges, way.entities, way.entities[1:], strict=False):
         terminal.line(flat(step(edge, near, far)))
         for one in edge.evidence[:1]:
-            terminal.line(f"   {_quoted(one)}", style="dim")
+            terminal.line(f"   {quoted(one)}", style="dim")
     if not way.edges:
         terminal.line(f"Both are {flat(a.name)}.")
     return 0
@@ -213,7 +205,7 @@ def merge(session: Session, a: Name, b: Other) -> int:
     if session.terminal.as_json:
         session.terminal.json(records.entities_record([made]))
     else:
-        session.terminal.line(f"{flat(made.name)}: {_about(made)}")
+        session.terminal.line(f"{flat(made.name)}: {described(made)}")
     return 0
 
 
@@ -231,7 +223,7 @@ def split(
         session.terminal.json(records.entities_record(parts))
     else:
         for part in parts:
-            session.terminal.line(f"{flat(part.name)}: {_about(part)}")
+            session.terminal.line(f"{flat(part.name)}: {described(part)}")
     return 0
 
 
@@ -368,30 +360,6 @@ def export_(
     return 0
 
 
-def found(kb: KnowledgeBase, name: str, collection: str) -> Entity:
-    """The entity that is called so. Raises NotFound, InputError."""
-    from ..graph.naming import called
-
-    return called(kb.graph, name, collection)
-
-
-def step(edge: Edge, near: Entity, far: Entity) -> str:
-    """`A —startet→ B (manual.pdf, page 12)`: an arrow the way the words lead, a line where there are none."""
-    shown = edge.evidence[0] if edge.evidence else None
-    line = _arrow(edge.label, forward=edge.head == near.id)
-    return f"{near.name} {line} {far.name}" + (f" ({_place(shown)})" if shown is not None else "")
-
-
-def _arrow(label: str, *, forward: bool) -> str:
-    if not label:
-        return "——"
-    return f"—{label}→" if forward else f"←{label}—"
-
-
-def _chunks(kb: KnowledgeBase, evidence: Iterable[Evidence]) -> dict[int, Chunk]:
-    return {chunk.id: chunk for chunk in kb.store.chunks(sorted({one.chunk_id for one in evidence}))}
-
-
 def _format(given: str, file: Path) -> Literal["graphml", "json"]:
     """Raises InputError."""
     chosen = given or file.suffix.removeprefix(".").lower()
@@ -400,60 +368,3 @@ def _format(given: str, file: Path) -> Literal["graphml", "json"]:
     if chosen == "json":
         return "json"
     raise InputError("the format is not known." if given else "the format is not named.", "--format graphml, or json.")
-
-
-def _about(entity: Entity) -> str:
-    return f"{entity.kind} · {plural(entity.chunks, 'passage')}, {plural(entity.mentions, 'mention')}"
-
-
-def _place(one: Evidence) -> str:
-    name = one.document.rsplit("/", 1)[-1]
-    return f"{name}, page {one.page}" if one.page is not None else name
-
-
-def _quoted(one: Evidence) -> str:
-    text = flat(" ".join(one.text.split()))
-    return f"“{text if len(text) <= SHOWN else text[: SHOWN - 1] + '…'}”"
-
-
-def _show_passages(terminal: Terminal, places: Sequence[Evidence]) -> None:
-    if places:
-        terminal.line()
-    for one in places:
-        terminal.line(f"{flat(_place(one))}: {_quoted(one)}")
-
-
-def _show_statuses(terminal: Terminal, statuses: Sequence[GraphStatus]) -> None:
-    if terminal.as_json:
-        terminal.json(records.status_record(statuses))
-        return
-    if not statuses:
-        terminal.note("No documents yet. Add some: ragstone add PATH")
-        return
-    terminal.table(
-        [
-            Column("Collection"),
-            Column("Passages", "right"),
-            Column("Waiting", "right"),
-            Column("Entities", "right"),
-            Column("Edges", "right"),
-            Column("Mentions", "right"),
-            Column("Merged", "right", optional=True),
-            Column("Decisions", "right", optional=True),
-            Column("Deepened", "right", optional=True),
-        ],
-        [
-            (
-                s.collection,
-                *(f"{n:,}" for n in (s.chunks, s.waiting, s.entities, s.edges, s.mentions, s.merged, s.decisions,
-                                     s.deepened)),
-            )
-            for s in statuses
-        ],
-    )  # fmt: skip
-    for s in statuses:
-        for failure in s.failures:
-            why = f"nothing was extracted from passage {failure.chunk_id}: {flat(failure.error)}"
-            terminal.note(f"{flat(failure.uri)}: {why}")
-        if s.failed > len(s.failures):
-            terminal.note(f"{s.failed - len(s.failures):,} more passages of {s.collection} could not be read.")
