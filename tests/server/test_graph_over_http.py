@@ -13,7 +13,8 @@ import pytest
 from model_servers import serving
 from passage_reader import Reading, calls, script
 from ragstone.graph_records import GraphCommunitiesRecord, GraphDeepenDetail, GraphEntitiesRecord, GraphStatusDetail
-from ragstone.server.routes.graph import EdgeDetail, EvidenceList, GraphMap, Neighbourhood, PathItem
+from ragstone.server.routes.graph import EdgeDetail, EvidenceList, Neighbourhood, PathItem
+from ragstone.server.routes.graph_map import GraphMap
 from schema_check import mismatches
 from served import served
 from server.conftest import Running
@@ -80,6 +81,10 @@ def test_a_path_and_a_map_and_communities(plant: httpx2.Client) -> None:
     shown = told(plant, "/map", GraphMap, limit=1000)
     status = told(plant, "", GraphStatusDetail)
     assert (len(shown["entities"]), len(shown["labels"])) == (status["entities"], status["edges"])
+    assert len(set(zip(shown["x"], shown["y"], strict=True))) == status["entities"]
+    sizes = [shown["community"].count(number) for number in range(len(shown["communities"]))]
+    assert sizes == [one["size"] for one in shown["communities"]]
+    assert shown["hidden"] == 0
     assert told(plant, "/map", GraphMap, limit=600)["labels"] is None or status["entities"] <= 500
     small = told(plant, "/map", GraphMap, limit=2)
     assert small["truncated"]

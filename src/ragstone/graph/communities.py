@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from .view import GraphView, Numbers
+from .view import GraphView, Numbers, Weights
 
 Wide = NDArray[np.int64]
 Reals = NDArray[np.float64]
@@ -33,15 +33,21 @@ def communities(view: GraphView, resolution: float = 1.0) -> Numbers:
     """int32[n]: the community of each entity, numbered by falling size (ties: smallest entity). Entities without an
     edge are communities of their own.
 
-    Louvain (Blondel et al., 2008) with moves in rounds: every entity looks at the groups of its neighbours at once and
+    See `partition`."""
+    return partition(len(view.entities), view.heads, view.tails, view.strengths, resolution)
+
+
+def partition(count: int, heads: Numbers, tails: Numbers, weights: Weights, resolution: float = 1.0) -> Numbers:
+    """int32[count]: the community of each of `count` nodes that edges join, numbered as by `communities`.
+
+    Louvain (Blondel et al., 2008) with moves in rounds: every node looks at the groups of its neighbours at once and
     half of them, in turns, move to the best one. A group in pieces is parted at the end, as Leiden (Traag et al.,
-    2019) demands. The same view gives the same communities. A round takes O(edges · log edges)."""
-    count = len(view.entities)
+    2019) demands. The same edges give the same communities. A round takes O(edges · log edges)."""
     if not count:
         return np.zeros(0, dtype=np.int32)
     labels = np.arange(count, dtype=np.int64)
-    a, b = view.heads.astype(np.int64), view.tails.astype(np.int64)
-    w = np.maximum(view.strengths.astype(np.float64), 1e-9)
+    a, b = heads.astype(np.int64), tails.astype(np.int64)
+    w = np.maximum(weights.astype(np.float64), 1e-9)
     loops: Reals = np.zeros(count, dtype=np.float64)  # twice the weight of the edges within a node of a level
     for _ in range(MOST_LEVELS):
         own, gained = _moved(a, b, w, loops, resolution)
@@ -51,7 +57,7 @@ def communities(view: GraphView, resolution: float = 1.0) -> Numbers:
         labels = own[labels]
         a, b, w, within = _folded(own[a], own[b], w, len(groups))
         loops = np.bincount(own, loops, len(groups)) + 2.0 * within
-    return _numbered(_connected(view, labels))
+    return _numbered(_connected(heads, tails, labels))
 
 
 def groups(view: GraphView, labels: Numbers, *, least: int = 3, most: int = 50) -> list[Group]:
@@ -154,11 +160,11 @@ def _folded(a: Wide, b: Wide, w: Reals, count: int) -> tuple[Wide, Wide, Reals, 
     return keys // count, keys % count, between, within
 
 
-def _connected(view: GraphView, labels: Wide) -> Wide:
-    """The connected parts of each group, by their smallest entity."""
+def _connected(heads: Numbers, tails: Numbers, labels: Wide) -> Wide:
+    """The connected parts of each group, by their smallest node."""
     part = np.arange(len(labels), dtype=np.int64)
-    same = labels[view.heads] == labels[view.tails]
-    a, b = view.heads[same], view.tails[same]
+    same = labels[heads] == labels[tails]
+    a, b = heads[same], tails[same]
     while True:
         least = np.minimum(part[a], part[b])
         new = part.copy()

@@ -32,6 +32,7 @@ from .extract import RuleExtractor
 from .follow import CollectionGraph
 from .layers import MODEL, RULES
 from .mentions import norm
+from .overview import Overview, overview
 from .paths import shortest
 from .resolve import Explanation
 from .themes import Themes
@@ -60,6 +61,7 @@ class KnowledgeGraph:
         self._lock = threading.Lock()
         self._held: dict[str, CollectionGraph] = {}
         self._themes: dict[str, Themes] = {}
+        self._overviews: dict[str, tuple[tuple[int, int], Overview]] = {}
 
     # ------------------------------------------------------------------ keeping it
     def build(
@@ -129,6 +131,7 @@ class KnowledgeGraph:
         with self._lock:
             self._held.pop(collection, None)
             self._themes.pop(collection, None)
+            self._overviews.pop(collection, None)
 
     # ------------------------------------------------------------------ looking at it
     def revision(self, collection: str = DEFAULT_COLLECTION) -> int:
@@ -197,6 +200,18 @@ class KnowledgeGraph:
             held = Themes(self._store, frame)
             with self._lock:
                 self._themes[collection] = held
+        return held
+
+    def overview(self, collection: str = DEFAULT_COLLECTION, *, limit: int, most: int) -> Overview:
+        """The `limit` most connected entities and the `most` edges of these that stand out, with places to draw them
+        at; the last one is kept for each state of the graph."""
+        view = self.view(collection)
+        with self._lock:
+            asked, held = self._overviews.get(collection, (None, None))
+        if held is None or held.view is not view or asked != (limit, most):
+            held = overview(view, limit, most)
+            with self._lock:
+                self._overviews[collection] = (limit, most), held
         return held
 
     # ------------------------------------------------------------------ decisions by hand

@@ -1,11 +1,41 @@
-"""A graph from afar: its most connected entities, and what joins them."""
+"""A graph from afar: its most connected entities, what joins them, and where they are drawn."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .placing import Circle, planned
 from .view import GraphView, Numbers, Weights
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Overview:
+    """Of `view`: the entities `numbers`, the most connected first, at `places` float64[n, 2]. `heads` and `tails` of
+    edges, and the `members` of communities, are places in `numbers`. Edges: what stands out most first; `hidden`: how
+    many more join these entities."""
+
+    view: GraphView
+    numbers: NDArray[np.int64]
+    heads: Numbers
+    tails: Numbers
+    weights: Weights
+    hidden: int
+    places: NDArray[np.float64]
+    circles: tuple[Circle, ...]
+
+
+def overview(view: GraphView, limit: int, most: int) -> Overview:
+    """At most `limit` entities and `most` edges."""
+    numbers = strongest(view, limit)
+    heads, tails, weights = among(view, numbers)
+    kept = backbone(len(numbers), heads, tails, weights, most)
+    hidden = len(heads) - len(kept)
+    heads, tails, weights = heads[kept], tails[kept], weights[kept]
+    plan = planned(len(numbers), heads, tails, weights)
+    return Overview(view, numbers, heads, tails, weights, hidden, plan.places, plan.circles)
 
 
 def strongest(view: GraphView, limit: int) -> NDArray[np.int64]:
@@ -21,11 +51,25 @@ def strongest(view: GraphView, limit: int) -> NDArray[np.int64]:
     return chosen[np.argsort(-pull[chosen], kind="stable")][:limit]
 
 
-def among(view: GraphView, numbers: NDArray[np.int64], most: int) -> tuple[Numbers, Numbers, Weights, bool]:
-    """The edges between entities of `numbers`: places of both ends there, and strengths, the strongest first, at most
-    `most`; and whether there were more."""
+def among(view: GraphView, numbers: NDArray[np.int64]) -> tuple[Numbers, Numbers, Weights]:
+    """The edges between entities of `numbers`: places of both ends there, and strengths."""
     place = np.full(len(view.entities), -1, np.int32)
     place[numbers] = np.arange(len(numbers), dtype=np.int32)
     kept = np.flatnonzero((place[view.heads] >= 0) & (place[view.tails] >= 0))
-    order = kept[np.argsort(-view.strengths[kept], kind="stable")][:most]
-    return place[view.heads[order]], place[view.tails[order]], view.strengths[order], len(kept) > most
+    return place[view.heads[kept]], place[view.tails[kept]], view.strengths[kept]
+
+
+def backbone(count: int, heads: Numbers, tails: Numbers, weights: Weights, most: int) -> NDArray[np.int64]:
+    """The `most` edges that stand out, what stands out most first: of each entity the strongest, then those that are
+    least likely by chance for one of their ends, given how strong all its edges are and how many (the disparity filter
+    of Serrano, Boguñá and Vespignani, 2009). The strongest of all would be those of words that stand everywhere."""
+    w = np.maximum(weights.astype(np.float64), 1e-9)
+    ends, double = np.concatenate((heads, tails)), np.concatenate((w, w))
+    total, degree = np.bincount(ends, double, count), np.bincount(ends, minlength=count)
+    share = np.minimum(double / total[ends], 1.0 - 1e-12)
+    chance = np.where(degree[ends] > 1, (degree[ends] - 1) * np.log1p(-share), 0.0)
+    least = np.minimum(chance[: len(heads)], chance[len(heads) :])
+    by_end = np.lexsort((-double, ends))
+    best = np.ones(len(heads), dtype=np.int8)
+    best[by_end[np.flatnonzero(np.diff(ends[by_end], prepend=-1))] % max(1, len(heads))] = 0
+    return np.lexsort((-w, least, best))[:most]
