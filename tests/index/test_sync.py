@@ -23,6 +23,7 @@ from prepared import content_hash, prepared
 from ragstone.errors import DiskFull, NotFound, StoreBusy
 from ragstone.index import postings, sealing, sync
 from ragstone.index.indexer import Indexer
+from ragstone.index.lexical import SegmentInfo
 from ragstone.index.sync import CollectionIndex
 from ragstone.index.vectors import FlatVectorIndex
 from ragstone.protocols import QueryTerms
@@ -208,6 +209,63 @@ def test_many_seals_are_merged_and_dead_rows_go(store: SqliteStore) -> None:
     published = {segment.name for segment in store.segments("c")}
     assert {path.name for path in files(store)} == published
     assert open_index(store).verify().clean
+
+
+def test_what_is_not_in_a_file_yet_is_found_after_a_purge(store: SqliteStore) -> None:
+    index = open_index(store)
+    fill(store, 5)
+    index.refresh()
+    assert index.seal(rows=1)
+    store.delete("c", ["d1"])
+    store.put("c", [prepared("new", ["word text new"])])
+    embed(store, ["word text new"])
+    index.refresh()
+    assert index.purge() == 2
+    assert index.lexical.tail_size() == 1
+    assert open_index(store).verify().clean
+
+
+def test_what_rests_is_searched_in_one_file(store: SqliteStore) -> None:
+    index = open_index(store)
+    for number in range(3):
+        store.put("c", [prepared(f"{number}-{n}", [f"word text {number} {n}"]) for n in range(4)])
+        embed(store, [f"word text {number} {n}" for n in range(4)])
+        index.refresh()
+        assert index.seal(rows=1)
+    store.delete("c", ["0-1"])
+    store.put("c", [prepared("new", ["word text new"])])
+    embed(store, ["word text new"])
+    other = open_index(store)
+    (vectors,) = index._state.vectors.values()
+    assert len(vectors.segment_infos()) == 3
+    errors: list[Exception] = []
+    indexer = Indexer(lambda: [index], on_error=errors.append, period=0.01, rest=0.1)
+    indexer.start()
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline and len(vectors.segment_infos()) > 1:
+        time.sleep(0.01)
+    indexer.stop()
+    assert not errors
+    assert [info.live for info in vectors.segment_infos()] == [11]
+    assert not index.consolidate(), "once is enough"
+    for follower in (index, other, open_index(store)):
+        follower.refresh()
+        assert follower.verify().clean
+        held = follower.vectors(SPACE.id)
+        assert held is not None
+        assert held.size() == 12
+    sealing.remove_orphans(store, grace_seconds=0)
+    assert {path.name for path in files(store)} == {segment.name for segment in store.segments("c")}
+
+
+def test_a_small_file_beside_a_large_one_is_not_worth_it() -> None:
+    def names(*rows: int) -> list[str]:
+        return sealing.segments_at_rest([SegmentInfo(str(n), Path(str(n)), b"", 0, n, n) for n in rows])
+
+    assert names() == names(5) == names(1_000, 99) == []
+    assert names(1_000, 100) == ["1000", "100"]
+    assert names(10_000, 50, 60) == ["50", "60"]
+    assert names(400_000, 200_000) == []
 
 
 def test_only_who_holds_the_lock_seals(store: SqliteStore) -> None:

@@ -3,12 +3,14 @@ from __future__ import annotations
 import re
 import unicodedata
 from concurrent.futures import ThreadPoolExecutor
+from random import Random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ragstone.text.analysis import MAX_TERM, PART_WEIGHT, Analyzer, analyzer, fold, highlight, pack, query_terms
+from ragstone.text import analysis
+from ragstone.text.analysis import MAX_TERM, PART_WEIGHT, Analyzer, analyzer, fold, highlights, pack, query_terms
 
 
 def terms(text: str, language: str = "de") -> list[str]:
@@ -121,11 +123,24 @@ def test_an_unknown_language_is_analysed_as_english() -> None:
     assert query_terms("machines", []) == query_terms("machines", ["en"])
 
 
+def test_marked_words_are_the_same_whatever_was_met_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(analysis, "_CACHE_TOKENS", 7)
+    random = Random(5)
+    pool = "Haus Häuser Hauses Tür Haustür Türen timer Timers TIMER FB_Timer1 restart restarts go goes gone".split()
+    one = Analyzer("de")
+    for _ in range(300):
+        tokens = set(random.sample(pool, 6))
+        wanted = frozenset(Analyzer("de").words(" ".join(random.sample(pool, 3))))
+        alone = {token for token in tokens if not wanted.isdisjoint(Analyzer("de").words(token))}
+        assert one.becoming(wanted, tokens) == alone
+
+
 def test_highlight_marks_words_that_matched() -> None:
     text = "Das Datenschutzkonzept schützt Daten; Konzepte für den Schutz."
-    found = [text[a:b] for a, b in highlight(text, "Welches Konzept gibt es?", ["de"])]
+    (marked,) = highlights([text], "Welches Konzept gibt es?", ["de"])
+    found = [text[a:b] for a, b in marked]
     assert found == ["Datenschutzkonzept", "Konzepte"]
-    assert highlight(text, "Zebra", ["de"]) == []
+    assert highlights([text, "Zebra: das Zebra"], "Zebra", ["de"]) == [[], [(0, 5), (11, 16)]]
 
 
 def test_fold() -> None:
@@ -150,7 +165,7 @@ def test_terms_of_any_text(text: str, language: str) -> None:
     assert analyzer(language).analyze(text) == result
     assert result.length >= 0
     query_terms(text, [language])
-    for start, end in highlight(text, text, [language]):
+    for start, end in highlights([text], text, [language])[0]:
         assert 0 <= start < end <= len(text)
 
 

@@ -67,6 +67,7 @@ class Persistent:
         self._suspect = False  # a reader found the file damaged
         self._unsettled = True
         self._busy = False
+        self._idle = False  # the thread waits for something to do
         self._flushing = False
         self._closing = False
         self._thread: threading.Thread | None = None
@@ -213,16 +214,20 @@ class Persistent:
         return bool(self._puts or self._uses or self._asked or self._suspect)
 
     def _wake(self) -> None:
-        """The caller holds the queue."""
+        """The caller holds the queue. A thread that gathers already is left alone: to wake it for each question took
+        the interpreter from those who answer."""
         if self._thread is None and not self._closing:
             self._thread = threading.Thread(target=self._serve, name="ragstone-cache", daemon=True)
             self._thread.start()
-        self._queue.notify_all()
+        if self._idle:
+            self._queue.notify_all()
 
     def _serve(self) -> None:
         while True:
             with self._queue:
+                self._idle = True
                 self._queue.wait_for(lambda: self._closing or self._waits())
+                self._idle = False
                 if not self._waits():
                     return  # closing
                 if not self._closing:

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterable
+from weakref import WeakKeyDictionary
 
 from ..errors import NotFound, RagstoneError
 from .sync import CollectionIndex
 
 PERIOD_SECONDS = 1.0
+REST_SECONDS = 20.0
+"""Without a change, after which a collection counts as at rest: what is best for searches is done then, though it would
+be wasted if writing went on."""
 _MOST_SECONDS = 60.0
 
 
 class Indexer:
     """Every `period` seconds brings the indexes up to date and seals what is worth it. `indexes` is asked each time
-    for those that are open. An error (disk full, store busy) goes to `on_error`, and the next attempt waits longer,
-    up to a minute: nothing is lost meanwhile, since all of it stands in the store."""
+    for those that are open. What did not change for `rest` seconds is consolidated. An error (disk full, store busy)
+    goes to `on_error`, and the next attempt waits longer, up to a minute: nothing is lost meanwhile, since all of it
+    stands in the store."""
 
     def __init__(
         self,
@@ -23,10 +29,13 @@ class Indexer:
         *,
         on_error: Callable[[RagstoneError], None],
         period: float = PERIOD_SECONDS,
+        rest: float = REST_SECONDS,
     ) -> None:
         self._indexes = indexes
         self._on_error = on_error
         self._period = period
+        self._rest = rest
+        self._changed: WeakKeyDictionary[CollectionIndex, tuple[tuple[int, int], float]] = WeakKeyDictionary()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -55,9 +64,19 @@ class Indexer:
             try:
                 index.refresh()
                 index.seal()
+                if self._rests(index):
+                    index.consolidate()
             except NotFound:
                 continue  # dropped by someone; whoever holds the index lets go of it
             except RagstoneError as error:
                 well = False
                 self._on_error(error)
         return well
+
+    def _rests(self, index: CollectionIndex) -> bool:
+        now, at = time.monotonic(), index.at()
+        seen, since = self._changed.get(index, (None, now))
+        if seen != at:
+            self._changed[index] = (at, now)
+            return False
+        return now - since >= self._rest

@@ -116,6 +116,24 @@ def segments_to_merge(infos: Sequence[SegmentInfo], policy: MergePolicy) -> list
     return [dead[0].name] if dead else []
 
 
+RESTING_ROWS = 500_000
+"""Rows of the largest file that is made while nobody writes: some ten seconds of processor time."""
+RESTING_SHARE = 0.1
+"""Rows beside the largest file, in its rows, from which making one file of all is worth it."""
+
+
+def segments_at_rest(infos: Sequence[SegmentInfo]) -> list[str]:
+    """Names of the vector segments that are to become one where nobody writes any more; none where all is well. Every
+    file costs a search its share of candidates to score, however few rows it has (docs/decisions/0009)."""
+    if len(infos) < 2:
+        return []
+    *smaller, largest = sorted(infos, key=lambda info: info.live)
+    beside = sum(info.live for info in smaller)
+    if beside >= RESTING_SHARE * largest.live and beside + largest.live <= RESTING_ROWS:
+        return [info.name for info in infos]
+    return [info.name for info in smaller] if len(smaller) > 1 and beside <= RESTING_ROWS else []
+
+
 def described(index: Sealable, kind: str, space: str, watermark: int) -> list[Segment]:
     """The sealed segments of an index as the store keeps them."""
     return [

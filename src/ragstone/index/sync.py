@@ -34,6 +34,7 @@ from .sealing import (
     indexer_lock,
     new_path,
     remove_orphans,
+    segments_at_rest,
     segments_to_merge,
     trim_log,
 )
@@ -362,6 +363,42 @@ class CollectionIndex(CollectionView):
         finally:
             self._sealing.release()
 
+    def consolidate(self) -> bool:
+        """Merges files of vectors as is best where nobody writes any more; whether anything was published. Does nothing
+        where somebody else is at it. Raises StoreError; then nothing changed."""
+        if not self._writable or not any(segments_at_rest(i.segment_infos()) for i in self._state.vectors.values()):
+            return False
+        self._store.require_room()
+        with self._sealing, indexer_lock(self._store.folder) as held:
+            if not held:
+                return False
+            self._adopt()
+            published = False
+            for space in list(self._state.vectors):
+                published |= self._consolidate_set(space)
+            if published:
+                self._tidy()
+            return published
+
+    def _consolidate_set(self, space: str) -> bool:
+        index = self._state.vectors.get(space)
+        names = segments_at_rest(index.segment_infos()) if index is not None else []
+        if index is None or not names:
+            return False
+        seq = self._state.watermarks[space]  # the tail stays where it is
+        index.merge(new_path(self._store.folder, "vector", seq), names)
+        reach("seal.merged")
+        self._store.publish(self._collection, "vector", space, described(index, "vector", space, seq))
+        reach("seal.published")
+        return True
+
+    def _tidy(self) -> None:
+        """After something was published. The caller holds the indexer lock."""
+        self._published = self._identity(self._store.segments(self._collection), self._state)
+        remove_orphans(self._store)
+        reach("seal.tidied")
+        trim_log(self._store)
+
     def _seal_all(self, rows: int, most: int | None) -> bool:
         """`most`: rows of the largest merge, where there is a limit. The caller holds `_sealing`."""
         with indexer_lock(self._store.folder) as held:
@@ -372,10 +409,7 @@ class CollectionIndex(CollectionView):
             for space in list(self._state.watermarks):
                 published |= self._seal_set(space, rows, most)
             if published:
-                self._published = self._identity(self._store.segments(self._collection), self._state)
-                remove_orphans(self._store)
-                reach("seal.tidied")
-                trim_log(self._store)
+                self._tidy()
             return published
 
     def _worth_sealing(self, quick: bool) -> bool:
@@ -522,17 +556,15 @@ class CollectionIndex(CollectionView):
             return 0  # dropped meanwhile
         index: Sealable = self._state.vectors[space] if space else self._state.lexical
         kind: Literal["lexical", "vector"] = "vector" if space else "lexical"
-        with self._lock:
-            seq = self._state.seq
         if space in self._remade:
             self._seal_set(space, 1, None)
+        seq = self._state.watermarks[space]  # what was added since stands in the tail alone
         stale = [info.name for info in index.segment_infos() if info.live < info.rows]
         for name in stale:
             index.merge(new_path(self._store.folder, kind, seq), [name])
         if stale:
             # a set without a file is published too: else the next process would open the old files
             self._store.publish(self._collection, kind, space, described(index, kind, space, seq))
-            self._state.watermarks[space] = seq
         return len(stale)
 
     def close(self) -> None:

@@ -45,6 +45,7 @@ def fill(kb: KnowledgeBase, chunks: int, maker: TextMaker) -> list[str]:
             sealed = done
     index.refresh()
     index.seal()
+    index.consolidate()  # as the indexer does while nobody writes
     return kept
 
 

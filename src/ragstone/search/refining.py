@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..protocols import Ids, Reranker, Scores, Store, Vectors
-from ..text.analysis import highlight
-from ..types import Chunk, Hit, ScoreParts
+from ..text.analysis import highlights
+from ..types import Hit, ScoreParts
 from .fusion import diversify
 from .nearest import Indexes
 
@@ -60,7 +60,15 @@ def diversified(store: Store, hits: list[Hit], k: int, relevance: float, dense: 
     return [hits[i] for i in diversify((scores - scores.min()) / spread, vectors, k, relevance)]
 
 
-def highlighted(hit: Hit, query: str, languages: Sequence[str]) -> Hit:
-    chunk: Chunk = hit.chunk
-    spans = tuple((chunk.start + a, chunk.start + b) for a, b in highlight(chunk.text, query, languages))
-    return Hit(chunk, hit.score, hit.parts, spans, hit.reason)
+def highlighted(hits: Sequence[Hit], query: str, languages: Sequence[str]) -> list[Hit]:
+    marked = highlights([hit.chunk.text for hit in hits], query, languages)
+    return [
+        Hit(
+            hit.chunk,
+            hit.score,
+            hit.parts,
+            tuple((hit.chunk.start + a, hit.chunk.start + b) for a, b in spans),
+            hit.reason,
+        )
+        for hit, spans in zip(hits, marked, strict=True)
+    ]

@@ -301,7 +301,7 @@ class Retriever:
             hits = with_reasons(hits, self._graph, query, spoken)
             clock.lap("reasons")
         if request.highlights:
-            hits = [highlighted(hit, query, languages) for hit in hits]
+            hits = highlighted(hits, query, languages)
             clock.lap("highlight")
         if not hits and deadline is not None and time.monotonic() >= deadline:
             raise DeadlineExceeded("the search did not finish in time.", "Give it a later deadline.")

@@ -24,8 +24,8 @@ import hashlib
 import re
 import threading
 import unicodedata
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache, lru_cache
 from itertools import chain
 from typing import Final, TypeVar
@@ -146,6 +146,33 @@ class _TokenCache(dict[str, Value]):
         return terms
 
 
+class _TermCache(_TokenCache[tuple[str, ...]]):
+    """Token to its terms, and from a term to the tokens held here that become it."""
+
+    def __init__(self, compute: Callable[[str], tuple[str, ...]]) -> None:
+        super().__init__(compute)
+        self._tokens: defaultdict[str, list[str]] = defaultdict(list)
+        self._old_tokens: Mapping[str, list[str]] = {}
+
+    def __missing__(self, token: str) -> tuple[str, ...]:
+        generation = self._old
+        terms = super().__missing__(token)
+        if self._old is not generation:
+            self._old_tokens, self._tokens = self._tokens, defaultdict(list)
+        if token in self:
+            for term in terms:
+                self._tokens[term].append(token)
+        return terms
+
+    def becoming(self, wanted: frozenset[str], tokens: set[str]) -> set[str]:
+        """Those of `tokens` of which a term is wanted. Most were met before: then no token is looked at by itself."""
+        found = {token for token in tokens if token not in self and not wanted.isdisjoint(self[token])}
+        for term in wanted:
+            found.update(tokens.intersection(self._tokens.get(term, ())))
+            found.update(tokens.intersection(self._old_tokens.get(term, ())))
+        return found
+
+
 class Analyzer:
     """The chain for texts of one language (ISO 639-1; unknown ones and "" as English). Safe for several threads."""
 
@@ -153,7 +180,7 @@ class Analyzer:
         self.language = language if language in _STEMMERS else _DEFAULT
         self._stemmer = Stemmer.Stemmer(_STEMMERS[self.language], 0)
         self._function_words = stop_words(self.language)
-        self._words = _TokenCache(lambda token: tuple(chain(*self.forms(token))))
+        self._words = _TermCache(lambda token: tuple(chain(*self.forms(token))))
         self._keys = _TokenCache(self._key)
         self._lock = threading.Lock()  # a stemmer has one buffer
 
@@ -268,10 +295,10 @@ class Analyzer:
         with self._lock:
             return self.forms(token)
 
-    def any_term(self, tokens: Sequence[str], wanted: frozenset[str]) -> list[bool]:
-        """For each token whether one of its terms is wanted."""
+    def becoming(self, wanted: frozenset[str], tokens: set[str]) -> set[str]:
+        """Those of `tokens` of which a term is wanted."""
         with self._lock:
-            return [not wanted.isdisjoint(terms) for terms in map(self._words.__getitem__, tokens)]
+            return self._words.becoming(wanted, tokens)
 
 
 @cache
@@ -320,11 +347,9 @@ def query_terms(query: str, languages: Sequence[str]) -> QueryTerms:
     return _query_terms(query, tuple(languages))
 
 
-def highlight(text: str, query: str, languages: Sequence[str]) -> list[tuple[int, int]]:
-    """Spans of the words of `text` that share a term with the question."""
+def highlights(texts: Sequence[str], query: str, languages: Sequence[str]) -> list[list[tuple[int, int]]]:
+    """For each text the spans of its words that share a term with the question."""
     wanted = frozenset(term for group in query_terms(query, languages).groups for term, _ in group)
-    found = list(_TOKEN.finditer(text))
-    tokens = [match.group() for match in found]
-    by_language = [a.any_term(tokens, wanted) for a in _analyzers(languages)]
-    hits = map(any, zip(*by_language, strict=True))
-    return [match.span() for match, hit in zip(found, hits, strict=True) if hit]
+    tokens = set(chain.from_iterable(map(_TOKEN.findall, texts)))
+    found = set[str]().union(*(a.becoming(wanted, tokens) for a in _analyzers(languages)))
+    return [[match.span() for match in _TOKEN.finditer(text) if match[0] in found] for text in texts]
