@@ -7,8 +7,9 @@ import itertools
 import sys
 import threading
 import time
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
+from operator import attrgetter
 from typing import Any, Final, Generic, Literal, TypeVar
 
 import numpy as np
@@ -143,42 +144,42 @@ class MemoryCache(Cache[K, V], Generic[K, V]):
 
 
 def measured(value: object) -> int:
-    """Bytes of a value in memory: of it and of all that it holds, each object once. Classes and None are shared by
-    everyone and count nothing."""
+    """Bytes of a value in memory: of it and of all that it holds, each object once, but what is shorter than
+    `_SHORT` as often as it stands there: it is not worth looking up. Classes and None are shared by everyone and count nothing."""
     total = 0
     seen: set[int] = set()
     waiting: list[Any] = [value]
-    while waiting:
-        item = waiting.pop()
+    for item in waiting:  # grows while it is walked
         kind = type(item)
-        if item is None or id(item) in seen or isinstance(item, type):
-            continue
-        seen.add(id(item))
-        total += sys.getsizeof(item)
-        if kind in _PLAIN:
-            continue
-        if isinstance(item, np.ndarray):
-            total += item.nbytes if item.base is not None else 0
-        elif isinstance(item, Mapping):
-            waiting.extend(item.keys())
-            waiting.extend(item.values())
-        elif isinstance(item, tuple | list | set | frozenset):
-            waiting.extend(item)
-        else:
-            waiting.extend([getattr(item, name) for name in _names(kind)])
+        if kind in _PLAIN and (size := sys.getsizeof(item)) < _SHORT:
+            total += size
+        elif item is not None and id(item) not in seen and not isinstance(item, type):
+            seen.add(id(item))
+            total += sys.getsizeof(item)
+            held = _HELD.get(kind)
+            if held is None:
+                held = _HELD[kind] = _held_by(kind)
+            if kind is np.ndarray:
+                total += item.nbytes if item.base is not None else 0
+            waiting.extend(held(item))
     return total
 
 
 _PLAIN: Final = frozenset((str, bytes, int, float, bool))
 """What holds nothing else."""
+_SHORT: Final = 200
 
 
-def _names(kind: type) -> tuple[str, ...]:
-    """Of the fields of a dataclass; none of anything else."""
-    names = _FIELDS.get(kind)
-    if names is None:
-        names = _FIELDS[kind] = tuple(field.name for field in fields(kind)) if is_dataclass(kind) else ()
-    return names
+def _held_by(kind: type) -> Callable[[Any], Iterable[Any]]:
+    """What gives the objects that one of this class holds: the fields of a dataclass, the items of a container."""
+    if is_dataclass(kind):
+        names = [field.name for field in fields(kind)]
+        if len(names) == 1:
+            return lambda item: (getattr(item, names[0]),)
+        return attrgetter(*names) if names else lambda _: ()
+    if issubclass(kind, Mapping):
+        return lambda item: itertools.chain(item.keys(), item.values())
+    return iter if issubclass(kind, tuple | list | set | frozenset) else lambda _: ()
 
 
-_FIELDS: Final[dict[type, tuple[str, ...]]] = {}
+_HELD: Final[dict[type, Callable[[Any], Iterable[Any]]]] = {}
