@@ -36,7 +36,7 @@ def opened(folder: Path, *, read_only: bool = False, remember: bool | None = Non
 
 def with_llm(kb: KnowledgeBase, llm: LLM) -> None:
     answerer = Answerer(HashEmbedder(), llm)
-    kb._parts = replace(kb._parts, answerer=lambda _: answerer, made_by=lambda _: f"test {llm.name}")
+    kb._asking._parts = replace(kb._parts, answerer=lambda _: answerer, made_by=lambda _: f"test {llm.name}")
 
 
 def filled(kb: KnowledgeBase) -> None:
@@ -216,8 +216,7 @@ def test_questions_are_kept_only_to_prepare_for_them(tmp_path: Path) -> None:
         kb.search("red sail", k=3)
         kb.search("with a filter", filter=None, cache=False)
     with opened(tmp_path, cache__prewarm=1, embedding__background=True) as kb:
-        assert kb._prewarming is not None
-        kb._prewarming.join()
+        kb._ahead.wait()
         assert kb.status()["caches"]["results"]["entries"] == 1
         assert kb.status()["caches"]["answers"]["entries"] == 1
         misses = kb.status()["caches"]["results"]["misses"]

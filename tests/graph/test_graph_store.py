@@ -61,7 +61,7 @@ class Counting:
 
 
 def extract_with(kb: KnowledgeBase, extractor: Counting) -> None:
-    kb.__dict__["_graph_builder"] = GraphBuilder(kb.store, lambda: extractor, kb._graph_builder._take)
+    kb._running.__dict__["graph_builder"] = GraphBuilder(kb.store, lambda: extractor, kb._running.graph_builder._take)
 
 
 def id_of(kb: KnowledgeBase, name: str) -> str:
@@ -287,7 +287,7 @@ def test_extraction_follows_in_the_background(tmp_path: Path) -> None:
 def test_with_graph_enabled_off_nothing_is_extracted_by_itself(tmp_path: Path) -> None:
     with opened(tmp_path / "data", **{"embedding.background": True, "graph.enabled": False}) as kb:
         kb.add_texts([("doc:0", "", SENTENCES[0], {})])
-        assert kb._background_graph is None
+        assert kb._running.extraction is None
 
 
 def test_a_folder_opened_for_reading_shows_its_graph(kb: KnowledgeBase) -> None:

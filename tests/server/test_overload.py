@@ -94,7 +94,7 @@ def test_processes_that_answer_leave_vectors_to_a_worker(tmp_path: Path) -> None
     try:
         for kb in answering.values():
             kb.add_texts([("a", "", "The pump needs oil.", {})])
-            assert kb._background is None
+            assert kb._running.embedding is None
             assert kb.collection("default").waiting == 1
         working.start()
         vectors.start()
