@@ -13,9 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ragstone.errors import StoreDamaged, StoreError
-from ragstone.index import lexical
-from ragstone.index.lexical import SAMPLE, Bm25Index, bag_digest
-from ragstone.index.postings import MAX_TF, open_postings
+from ragstone.index import bm25
+from ragstone.index.bm25 import SAMPLE
+from ragstone.index.lexical import Bm25Index
+from ragstone.index.postings import MAX_TF, bag_digest, open_postings
 from ragstone.protocols import Owners, QueryTerms
 from ragstone.text.analysis import pack, term_key
 from ragstone.types import Terms
@@ -275,13 +276,12 @@ def test_searches_see_whole_batches_while_others_write(tmp_path: Path) -> None:
 
 
 def test_changes_during_a_seal_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from ragstone.index import lexical
 
     index = Bm25Index()
     index.add([1, 2, 3], [bag("x")] * 3)
     write = lexical.write_postings
 
-    def busy(postings: lexical.Postings, path: Path) -> bytes:
+    def busy(postings: Postings, path: Path) -> bytes:
         index.delete([2])
         index.add([4], [bag("x")])
         return write(postings, path)
@@ -352,9 +352,9 @@ def test_leaving_out_rows_that_cannot_win_changes_nothing(data: st.DataObject) -
     )
     k = data.draw(st.integers(1, 20))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(lexical, "_LONG", 10**9)
+        patch.setattr(bm25, "_LONG", 10**9)
         every = index.search(QueryTerms(groups), k, allow)
-        patch.setattr(lexical, "_LONG", 0)
+        patch.setattr(bm25, "_LONG", 0)
         some = index.search(QueryTerms(groups), k, allow)
     assert some[0].tolist() == every[0].tolist()
     assert some[1].tolist() == every[1].tolist()

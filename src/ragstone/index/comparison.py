@@ -10,7 +10,8 @@ from ..protocols import Ids, Store
 from ..text.analysis import analyzer
 from ..types import Chunk, Progress, ProgressCallback, Terms, VerifyReport
 from .files import file_checksum
-from .lexical import Bm25Index, bag_digest
+from .lexical import Bm25Index
+from .postings import bag_digest
 from .sealing import SEGMENTS
 from .vectors import FlatVectorIndex
 
