@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ragstone.errors import StoreDamaged, StoreError
-from ragstone.index import bm25
+from ragstone.index import bm25, lexical
 from ragstone.index.bm25 import SAMPLE
 from ragstone.index.lexical import Bm25Index
-from ragstone.index.postings import MAX_TF, bag_digest, open_postings
+from ragstone.index.postings import MAX_TF, Postings, bag_digest, open_postings
 from ragstone.protocols import Owners, QueryTerms
 from ragstone.text.analysis import pack, term_key
 from ragstone.types import Terms
@@ -276,7 +276,6 @@ def test_searches_see_whole_batches_while_others_write(tmp_path: Path) -> None:
 
 
 def test_changes_during_a_seal_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-
     index = Bm25Index()
     index.add([1, 2, 3], [bag("x")] * 3)
     write = lexical.write_postings

@@ -145,7 +145,8 @@ class MemoryCache(Cache[K, V], Generic[K, V]):
 
 def measured(value: object) -> int:
     """Bytes of a value in memory: of it and of all that it holds, each object once, but what is shorter than
-    `_SHORT` as often as it stands there: it is not worth looking up. Classes and None are shared by everyone and count nothing."""
+    `_SHORT` as often as it stands there: it is not worth looking up. Classes and None are shared by everyone and count
+    nothing."""
     total = 0
     seen: set[int] = set()
     waiting: list[Any] = [value]
