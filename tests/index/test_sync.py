@@ -236,7 +236,7 @@ def test_what_rests_is_searched_in_one_file(store: SqliteStore) -> None:
     store.put("c", [prepared("new", ["word text new"])])
     embed(store, ["word text new"])
     other = open_index(store)
-    (vectors,) = index._state.vectors.values()
+    (vectors,) = index._held.state.vectors.values()
     assert len(vectors.segment_infos()) == 3
     errors: list[Exception] = []
     indexer = Indexer(lambda: [index], on_error=errors.append, period=0.01, rest=0.1)
