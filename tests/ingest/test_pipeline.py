@@ -12,7 +12,7 @@ import pytest
 
 from prepared import prepared
 from ragstone.errors import DamagedFile, DiskFull
-from ragstone.ingest import pipeline
+from ragstone.ingest import pipeline, roots
 from ragstone.ingest.limits import ReadFailure
 from ragstone.ingest.prepare import PrepareOptions
 from ragstone.ingest.sandbox import Sandbox
@@ -244,13 +244,13 @@ def test_a_damaged_archive_keeps_its_members(store: SqliteStore, docs: Path) -> 
 
 # ---------------------------------------------------------------------- following folders
 def sync(store: SqliteStore, reading: PlainReading | None = None) -> IngestReport:
-    return pipeline.sync(store, reading or PlainReading(), "c", SourceOptions())
+    return roots.sync(store, reading or PlainReading(), "c", SourceOptions())
 
 
 @pytest.fixture
 def followed(store: SqliteStore, docs: Path) -> Path:
     add(store, docs)
-    pipeline.remember(store, "c", str(docs), {})
+    roots.remember(store, "c", str(docs), {})
     return docs
 
 
@@ -303,7 +303,7 @@ def test_one_lost_root_does_not_stop_the_other(store: SqliteStore, followed: Pat
     other = tmp_path / "other"
     other.mkdir()
     (other / "x.txt").write_text("x\n")
-    pipeline.remember(store, "c", str(other), {"from": "other"})
+    roots.remember(store, "c", str(other), {"from": "other"})
     shutil.rmtree(followed)
     assert states(sync(store)) == {"docs": "skipped", "x.txt": "added"}
     assert store.document("c", str(other / "x.txt")).metadata == {"from": "other"}
@@ -320,7 +320,7 @@ def test_documents_beside_the_roots_are_left_alone(store: SqliteStore, followed:
 
 def test_sync_keeps_the_metadata_of_its_root(store: SqliteStore, docs: Path) -> None:
     add(store, docs, metadata={"project": "x"})
-    pipeline.remember(store, "c", str(docs), {"project": "x"})
+    roots.remember(store, "c", str(docs), {"project": "x"})
     (docs / "new.txt").write_text("new\n")
     assert states(sync(store)) == {"a.txt": "unchanged", "b.txt": "unchanged", "new.txt": "added"}
     assert store.document("c", str(docs / "new.txt")).metadata == {"project": "x"}
@@ -338,7 +338,7 @@ def test_watched_changes_are_applied(store: SqliteStore, followed: Path) -> None
     sync(store)
     shutil.rmtree(followed / "sub")
     (followed / "a.txt").write_text("edited\n")
-    report = pipeline.apply_changes(
+    report = roots.apply_changes(
         store, PlainReading(), "c", changes(followed, ["a.txt"], ["sub", "b.txt"]), SourceOptions()
     )
     assert states(report) == {"a.txt": "updated", "x.txt": "removed"}, "b.txt is still there, so it stays"
@@ -347,10 +347,10 @@ def test_watched_changes_are_applied(store: SqliteStore, followed: Path) -> None
 def test_watching_a_root_that_goes_away_removes_nothing(store: SqliteStore, followed: Path) -> None:
     names = [path.name for path in followed.iterdir()]
     shutil.rmtree(followed)
-    report = pipeline.apply_changes(store, PlainReading(), "c", changes(followed, [], names), SourceOptions())
+    report = roots.apply_changes(store, PlainReading(), "c", changes(followed, [], names), SourceOptions())
     assert report.files == ()
     followed.mkdir()
-    pipeline.apply_changes(store, PlainReading(), "c", changes(followed, [], names), SourceOptions())
+    roots.apply_changes(store, PlainReading(), "c", changes(followed, [], names), SourceOptions())
     assert len(store.known("c")) == 2
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..embedding.precedence import PRECEDENCE
 from ..errors import InputError, NotFound
-from ..ingest import pipeline, sources
+from ..ingest import pipeline, roots, sources
 from ..ingest.names import uri_of
 from ..ingest.prepare import prepare_parsed, source_hash
 from ..ingest.sandbox import Sandbox
@@ -49,7 +49,7 @@ class Adding:
         if remember:
             for path in given:
                 if Path(path).is_dir():
-                    pipeline.remember(self._store, collection, path, metadata or {})
+                    roots.remember(self._store, collection, path, metadata or {})
         return self._written(collection, report)
 
     def uploads(
@@ -75,7 +75,7 @@ class Adding:
     def sync(self, collection: str | None, progress: ProgressCallback | None) -> IngestReport:
         reports = []
         for name in named(self._store, collection):
-            report = pipeline.sync(
+            report = roots.sync(
                 self._store, self.reader(), name, self._parts.source_options, progress=progress, salt=self._parts.salt
             )
             reports.append(self._written(name, report))
@@ -88,7 +88,7 @@ class Adding:
         next(following, None)  # the watch stands before the folders are read: no change falls in between
         yield self.files(paths, collection, None, progress, remember=True)
         for change in following:
-            report = pipeline.apply_changes(
+            report = roots.apply_changes(
                 self._store, self.reader(), collection, change, self._parts.source_options, progress=progress,
                 salt=self._parts.salt,
             )  # fmt: skip

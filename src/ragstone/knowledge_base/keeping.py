@@ -10,7 +10,7 @@ from pathlib import Path
 from ..errors import NotFound
 from ..graph.graph import KnowledgeGraph
 from ..index.sealing import purge_files
-from ..ingest.pipeline import needed_metadata
+from ..ingest.roots import needed_metadata
 from ..storage import backup as backups
 from ..storage.layout import CONVERSATIONS, own_bytes
 from ..storage.purge import purge_database
