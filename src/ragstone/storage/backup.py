@@ -29,18 +29,7 @@ from numpy.typing import NDArray
 from ..errors import BackupDamaged, InputError
 from ..types import Progress, ProgressCallback
 from . import archive
-from .archive import (
-    GENERATIONS,
-    MARKER,
-    PACKS,
-    READ_BYTES,
-    DatabasePart,
-    FilePart,
-    Manifest,
-    Pack,
-    SegmentPart,
-    Table,
-)
+from .archive import GENERATIONS, MARKER, PACKS, READ_BYTES, DatabasePart, FilePart, Manifest, Pack, SegmentPart, Table
 from .connect import connect_reader, let_go, mapped, os_error
 from .migrations import queries, require_current
 from .moment import COPIES, Copy, Held, moment, require_fit

@@ -11,13 +11,12 @@ from typing import Final
 
 import apsw
 import msgspec
-import numpy as np
 
 from ..chat_types import ChatAnswer, ChatSession, ChatTurn
 from ..errors import Conflict, InputError, NotFound
 from ..faults import reach
 from ..protocols import ChatStore
-from .connect import ReaderPool, fetch
+from .connect import ReaderPool, array, fetch
 from .memory import Write
 from .migrations import queries
 
@@ -198,7 +197,7 @@ def answered(connection: apsw.Connection, turn: int, answer: ChatAnswer) -> bool
     connection.execute(SQL["chat_unbind"], (turn,))
     there = 0
     if passages:
-        there = connection.execute(SQL["chat_chunks_there"], (apsw.carray(np.array(passages, np.int64)),)).get
+        there = connection.execute(SQL["chat_chunks_there"], (array(passages),)).get
     if there < len(passages):
         connection.execute(SQL["chat_answer"], (None, True, turn))
         return False

@@ -12,17 +12,9 @@ from urllib.parse import quote
 
 import apsw
 import msgspec
+import numpy as np
 
-from ..errors import (
-    DiskFull,
-    InputError,
-    NotFound,
-    RagstoneError,
-    StoreBusy,
-    StoreDamaged,
-    StoreError,
-    StoreReadOnly,
-)
+from ..errors import DiskFull, InputError, NotFound, RagstoneError, StoreBusy, StoreDamaged, StoreError, StoreReadOnly
 
 DATABASE: Final = "ragstone.db"
 SEGMENTS: Final = "segments"
@@ -242,3 +234,8 @@ def require_data(folder: Path) -> None:
             f"the data folder {folder} cannot be read: {error.strerror}.",
             "Check its owner and permissions, or choose another with --data.",
         ) from error
+
+
+def array(ids: Sequence[int]) -> Any:
+    """Bound as one parameter; the rows come in this order."""
+    return apsw.carray(np.ascontiguousarray(ids, dtype=np.int64))

@@ -8,14 +8,13 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import apsw
-import numpy as np
 
 from ..errors import NotFound
 from ..faults import reach
 from ..graph_types import GraphDecision, GraphFailure
 from ..protocols import Extracted, GraphStore, Unread
 from . import writes
-from .connect import ReaderPool, fetch
+from .connect import ReaderPool, array, fetch
 from .memory import Write
 from .migrations import queries
 from .rows import EXTRACT
@@ -76,7 +75,7 @@ class SqliteGraph(GraphStore):
     def extractions(self, ids: Sequence[int], layer: int) -> list[tuple[int, bytes]]:
         if not len(ids):
             return []
-        wanted = apsw.carray(np.ascontiguousarray(ids, dtype=np.int64))
+        wanted = array(ids)
         with self._readers.use() as connection:
             return [(id_, data) for id_, data in fetch(connection, SQL["extractions"], (wanted, layer))]
 

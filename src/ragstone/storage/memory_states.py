@@ -10,10 +10,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import apsw
-import numpy as np
 
 from ..memory_types import STATES
-from .connect import fetch
+from .connect import array, fetch
 from .migrations import queries
 
 SQL = queries()
@@ -65,4 +64,4 @@ def _next(connection: apsw.Connection, project: int, key: str, told_at: float, i
 
 
 def rows_of(connection: apsw.Connection, query: str, ids: Sequence[int]) -> list[Any]:
-    return fetch(connection, SQL[query], (apsw.carray(np.array(ids, dtype=np.int64)),)) if len(ids) else []
+    return fetch(connection, SQL[query], (array(ids),)) if len(ids) else []

@@ -27,17 +27,7 @@ from . import archive
 from .archive import READ_BYTES, DatabasePart, Manifest, Table
 from .checks import problems
 from .connect import BUILDING, DATABASE, SCRATCH, SEGMENTS, os_error
-from .layout import (
-    ACCOUNTS_GATE,
-    CONVERSATIONS,
-    JOBS_GATE,
-    LOGS,
-    ORIGINALS,
-    SHARED,
-    TENANTS,
-    UPLOADS,
-    tenant_folders,
-)
+from .layout import ACCOUNTS_GATE, CONVERSATIONS, JOBS_GATE, LOGS, ORIGINALS, SHARED, TENANTS, UPLOADS, tenant_folders
 from .migrations import migrate, newest
 from .moment import allow_files
 from .swap import NAMES, PLAN, WAIT_SECONDS, Plan, alone, carry_out, errors, go_on, in_use, write_plan

@@ -1,16 +1,54 @@
-"""Which documents a filter lets through: what SQL can tell by SQL, path patterns by matching."""
+"""Which documents and chunks a filter lets through: what SQL can tell by SQL, path patterns by matching."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections import OrderedDict
+from typing import Any, Final
 
 import apsw
+import numpy as np
 
+from ..protocols import Ids
 from ..text.globs import path_matcher
 from ..types import Filter, MetadataValue
+from .connect import array, fetch
+from .migrations import queries
+from .writes import collection_at
+
+SQL = queries()
+FILTERS_KEPT: Final = 8
 
 # Fixed fragments only: every value, also the name of a metadata key, is bound.
 _METADATA = "EXISTS (SELECT 1 FROM json_each(d.metadata) m WHERE m.key = ? AND m.type IN (?, ?) AND m.value = ?)"
+
+
+class Selections:
+    """Ids of chunks by filter, kept for those asked again while the collection's revision stands."""
+
+    def __init__(self) -> None:
+        self._held: OrderedDict[tuple[int, str], tuple[int, Ids]] = OrderedDict()
+
+    def chunk_ids(self, connection: apsw.Connection, collection: str, filter: Filter | None) -> Ids:
+        """Sorted, and read-only. Raises NotFound."""
+        owner, revision = collection_at(connection, collection)
+        # repr, because Filter(metadata=(("draft", True),)) and (("draft", 1),) are equal but mean different things.
+        key = (owner, repr(filter) if filter else "")
+        held = self._held.get(key)
+        if held is not None and held[0] == revision:
+            return held[1]
+        if not filter:
+            found = fetch(connection, SQL["chunk_ids_of_collection"], (owner,))
+        else:
+            chosen = selected_documents(connection, owner, filter)
+            statement = SQL["chunk_ids_of_documents"]
+            found = fetch(connection, statement, (array(chosen),)) if chosen else []
+        ids = np.fromiter((row[0] for row in found), dtype=np.int64, count=len(found))
+        ids.sort()
+        ids.setflags(write=False)
+        self._held[key] = (revision, ids)
+        while len(self._held) > FILTERS_KEPT:
+            self._held.popitem(last=False)
+        return ids
 
 
 def selected_documents(connection: apsw.Connection, owner: int, filter: Filter) -> list[int]:

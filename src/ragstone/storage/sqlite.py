@@ -7,12 +7,9 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import threading
-import time
-from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -27,27 +24,18 @@ from ..memory_types import MEMORY
 from ..protocols import ChangeSpaces, Guard, Ids, Known, Owners, Pending, PutResult, Segment, Store, Vectors
 from ..text.analysis import ANALYSIS_VERSION
 from ..types import Change, Chunk, Document, Filter, PreparedDocument, SpaceUse, Terms
-from . import rows, space_uses, writes
+from . import rows, space_uses, vectors, writes
+from . import segments as index_files
 from .chats import SqliteChats
 from .checks import problems
-from .connect import (
-    ReaderPool,
-    connect_reader,
-    connect_writer,
-    fetch,
-    let_go,
-    mapped,
-    prepare_folder,
-    require_data,
-)
+from .connect import ReaderPool, array, connect_reader, fetch, let_go, mapped, prepare_folder, require_data
 from .graph import SqliteGraph
-from .layout import served_by
 from .memory import SqliteMemory, followed
 from .memory_sources import follow_changed
-from .migrations import migrate, newest, queries, require_current, version
-from .selection import selected_documents
-from .swap import settle
-from .writer import POLL_SECONDS, Work, Writer, lock_gate, open_gate
+from .migrations import queries, require_current
+from .opening import initialise
+from .selection import Selections, selected_documents
+from .writer import Work, Writer
 
 T = TypeVar("T")
 SQL = queries()
@@ -57,8 +45,6 @@ DOCUMENTS_READ: Final = 200
 """Documents in one read of `documents`: no read stays open while the caller works."""
 TRIMMED: Final = 5_000
 """Log entries forgotten in one transaction, so that other writers get in between."""
-FILTERS_KEPT: Final = 8
-"""Selections kept for filters asked again while the collection's revision stands."""
 _NAME = re.compile(r"[\w][\w .@+-]{0,127}")
 
 
@@ -77,52 +63,18 @@ class SqliteStore(Store):
         self._readers = ReaderPool(self._folder)
         self._version_lock = threading.Lock()
         self._version_connection: apsw.Connection | None = None
-        self._selections: OrderedDict[tuple[int, str], tuple[int, Ids]] = OrderedDict()
+        self._selections = Selections()
         if read_only:
             require_data(self._folder)
         else:
             prepare_folder(self._folder)
-            self._initialise(busy_timeout)
+            initialise(self._folder, busy_timeout)
         with self._readers.use() as connection:
             require_current(connection, self._folder)
         self._writer = Writer(self._folder, busy_timeout)
         self._memory = SqliteMemory(self._readers, self._write)
         self._chats = SqliteChats(self._readers, self._write)
         self._graph = SqliteGraph(self._readers, self._write)
-
-    def _initialise(self, busy_timeout: float) -> None:
-        """Behind the gate, so that of several processes that open a new folder one makes the database."""
-        deadline = time.monotonic() + busy_timeout
-        gate = open_gate(self._folder)
-        try:
-            lock_gate(gate, self._folder, deadline)
-            settle(self._folder, gated=served_by(self._folder) == self._folder)
-            with mapped(self._folder):
-                connection = connect_writer(self._folder)
-                try:
-                    self._require_writable(connection)
-                    if version(connection) != newest() or connection.pragma("journal_mode") != "wal":
-                        self._sync_folder()  # first: a process that is killed after migrating leaves nothing to do
-                        migrate(connection, self._folder)
-                        _keep_log(connection, deadline)
-                        reach("schema.current")
-                finally:
-                    let_go(connection)
-        finally:
-            os.close(gate)
-
-    def _require_writable(self, connection: apsw.Connection) -> None:
-        if connection.readonly("main") or not os.access(self._folder, os.W_OK):
-            raise apsw.ReadOnlyError(str(self._folder))
-
-    def _sync_folder(self) -> None:
-        """The names of the new files must survive a power cut as well."""
-        for path in (self._folder, self._folder.absolute().parent):
-            descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
 
     @property
     def folder(self) -> Path:
@@ -202,22 +154,11 @@ class SqliteStore(Store):
     def put(
         self, collection: str, documents: Sequence[PreparedDocument], *, guard: Guard | None = None
     ) -> list[PutResult]:
-        unchanged = self._unchanged(collection, documents)
+        with self._readers.snapshot() as connection:
+            unchanged = writes.unchanged(connection, collection, documents)
         if unchanged is not None:
             return unchanged
         return self._write(_guarded(guard, lambda connection: _put(connection, collection, documents)))
-
-    def _unchanged(self, collection: str, documents: Sequence[PreparedDocument]) -> list[PutResult] | None:
-        """The results where there is nothing to write at all: then no fsync is spent."""
-        results = []
-        with self._readers.snapshot() as connection:
-            owner = writes.collection_id(connection, collection)
-            for document in documents:
-                stored = connection.execute(SQL["stored_version"], (owner, document.uri)).fetchone()
-                if stored is None or stored[1] != document.content_hash:
-                    return None
-                results.append(PutResult(document.uri, "unchanged", stored[0], 0, 0))
-        return results
 
     def delete(self, collection: str, uris: Sequence[str], *, guard: Guard | None = None) -> list[str]:
         work: Work[list[str]] = followed(lambda connection: writes.delete(connection, collection, uris))
@@ -260,7 +201,7 @@ class SqliteStore(Store):
 
     def _documents(self, ids: list[int]) -> Iterator[Document]:
         for first in range(0, len(ids), DOCUMENTS_READ):
-            wanted = _array(ids[first : first + DOCUMENTS_READ])
+            wanted = array(ids[first : first + DOCUMENTS_READ])
             with self._readers.use() as connection:
                 found = [rows.document(row) for row in fetch(connection, SQL["documents_by_id"], (wanted,))]
             yield from found
@@ -276,39 +217,21 @@ class SqliteStore(Store):
         if not len(ids):
             return []
         with self._readers.use() as connection:
-            return rows.chunks(fetch(connection, SQL["chunks"], (_array(ids),)))
+            return rows.chunks(fetch(connection, SQL["chunks"], (array(ids),)))
 
     def document_chunks(self, document_id: int) -> list[Chunk]:
         with self._readers.snapshot() as connection:
             ids = [row[0] for row in connection.execute(SQL["chunks_of_document"], (document_id,))]
-            return rows.chunks(fetch(connection, SQL["chunks"], (_array(ids),))) if ids else []
+            return rows.chunks(fetch(connection, SQL["chunks"], (array(ids),))) if ids else []
 
     def whole_documents(self, ids: Sequence[int]) -> list[tuple[int, int, str, str]]:
         with self._readers.use() as connection:
-            return fetch(connection, SQL["whole_documents"], (_array(ids),)) if len(ids) else []
+            return fetch(connection, SQL["whole_documents"], (array(ids),)) if len(ids) else []
 
     def chunk_ids(self, collection: str, filter: Filter | None = None) -> Ids:
         """Read-only array: it may be given to several callers."""
         with self._readers.snapshot() as connection:
-            owner, revision = writes.collection_at(connection, collection)
-            # repr, because Filter(metadata=(("draft", True),)) and (("draft", 1),) are equal but mean different things.
-            key = (owner, repr(filter) if filter else "")
-            held = self._selections.get(key)
-            if held is not None and held[0] == revision:
-                return held[1]
-            if not filter:
-                found = fetch(connection, SQL["chunk_ids_of_collection"], (owner,))
-            else:
-                chosen = selected_documents(connection, owner, filter)
-                statement = SQL["chunk_ids_of_documents"]
-                found = fetch(connection, statement, (_array(chosen),)) if chosen else []
-        ids = np.fromiter((row[0] for row in found), dtype=np.int64, count=len(found))
-        ids.sort()
-        ids.setflags(write=False)
-        self._selections[key] = (revision, ids)
-        while len(self._selections) > FILTERS_KEPT:
-            self._selections.popitem(last=False)
-        return ids
+            return self._selections.chunk_ids(connection, collection, filter)
 
     def owners(self, collection: str) -> Owners:
         with self._readers.snapshot() as connection:
@@ -357,27 +280,17 @@ class SqliteStore(Store):
         if not len(ids):
             return {}
         with self._readers.use() as connection:
-            found = fetch(connection, SQL["terms"], (_array(ids), ANALYSIS_VERSION))
+            found = fetch(connection, SQL["terms"], (array(ids), ANALYSIS_VERSION))
         return {id_: Terms(keys, length) for id_, length, keys in found}
 
     # ------------------------------------------------------------------ vectors
     def pending(self, collection: str, space: str, limit: int) -> list[Pending]:
         with self._readers.snapshot() as connection:
-            owner = writes.collection_id(connection, collection)
-            space_id = _queue(connection, owner, space)
-            if space_id is None:
-                found = fetch(connection, SQL["newest_chunks"], (owner, limit))
-            else:
-                found = fetch(connection, SQL["newest_waiting"], (owner, space_id, limit))
-        return [Pending(id_, hash_, rows.embedded_text(context, text)) for id_, hash_, context, text in found]
+            return vectors.pending(connection, collection, space, limit)
 
     def count_pending(self, collection: str, space: str) -> int:
         with self._readers.snapshot() as connection:
-            owner = writes.collection_id(connection, collection)
-            space_id = _queue(connection, owner, space)
-            if space_id is None:
-                return int(connection.execute(SQL["chunk_total"], (owner,)).get)
-            return int(connection.execute(SQL["count_waiting"], (owner, space_id)).get)
+            return vectors.count_pending(connection, collection, space)
 
     def put_embeddings(self, space: str, embeddings: Mapping[bytes, bytes]) -> int:
         if not embeddings:
@@ -386,12 +299,7 @@ class SqliteStore(Store):
 
     def embeddings(self, space: str, ids: Sequence[int]) -> tuple[Ids, Vectors]:
         with self._readers.snapshot() as connection:
-            row = connection.execute(SQL["space"], (space,)).fetchone()
-            if row is None or not len(ids):
-                return np.empty(0, np.int64), np.empty((0, row[1] // 2 if row else 0), np.float32)
-            found = fetch(connection, SQL["embeddings"], (_array(ids), row[0]))
-        vectors = np.frombuffer(b"".join([vector for _, vector in found]), dtype="<f2").reshape(len(found), row[1] // 2)
-        return np.fromiter((id_ for id_, _ in found), np.int64, len(found)), vectors.astype(np.float32)
+            return vectors.embeddings(connection, space, ids)
 
     def space_uses(self, collection: str) -> list[SpaceUse]:
         with self._readers.snapshot() as connection:
@@ -406,8 +314,7 @@ class SqliteStore(Store):
     # ------------------------------------------------------------------ segments, roots, state
     def segments(self, collection: str) -> list[Segment]:
         with self._readers.snapshot() as connection:
-            owner = writes.collection_id(connection, collection)
-            return [rows.segment(row) for row in connection.execute(SQL["segments"], (owner,))]
+            return index_files.read(connection, collection)
 
     def publish(
         self, collection: str, kind: Literal["lexical", "vector"], space: str, segments: Sequence[Segment]
@@ -415,17 +322,8 @@ class SqliteStore(Store):
         if any((segment.kind, segment.space) != (kind, space) for segment in segments):
             raise InputError("a segment of another kind or space cannot be published here.", "Publish each set alone.")
 
-        def work(connection: apsw.Connection) -> None:
-            owner = writes.collection_id(connection, collection)
-            if segments and kind == "vector" and not space_uses.wanted(connection, owner, space):
-                return
-            _run(connection, "forget_segments", (owner, kind, space))
-            reach("segments.forgotten")
-            for position, s in enumerate(segments):
-                values = (s.name, position, s.checksum, s.size, s.rows, s.watermark, s.dead)
-                _run(connection, "insert_segment", (owner, kind, space, *values))
-
-        self._write(work, frees=True)  # whoever writes files for it asks for room first
+        # whoever writes files for it asks for room first
+        self._write(lambda c: index_files.publish(c, collection, kind, space, segments), frees=True)
 
     def roots(self, collection: str) -> list[str]:
         with self._readers.snapshot() as connection:
@@ -460,18 +358,6 @@ class SqliteStore(Store):
         return found
 
 
-def _keep_log(connection: apsw.Connection, deadline: float) -> None:
-    """Switches to write-ahead logging, which asks for the file alone and does not wait for it by itself."""
-    while True:
-        try:
-            connection.pragma("journal_mode", "WAL")
-            return
-        except apsw.BusyError:
-            if time.monotonic() >= deadline:
-                raise
-        time.sleep(POLL_SECONDS)
-
-
 def _put(connection: apsw.Connection, collection: str, documents: Sequence[PreparedDocument]) -> list[PutResult]:
     results = writes.put(connection, collection, documents)
     follow_changed(connection, [result.document_id for result in results if result.state == "updated"])
@@ -493,11 +379,6 @@ def _run(connection: apsw.Connection, name: str, values: tuple[Any, ...]) -> Non
     connection.execute(SQL[name], values)
 
 
-def _array(ids: Sequence[int]) -> Any:
-    """Bound as one parameter; the rows come in this order."""
-    return apsw.carray(np.ascontiguousarray(ids, dtype=np.int64))
-
-
 def _last_seq(connection: apsw.Connection) -> int:
     return int(connection.execute(SQL["last_id"], ("oplog",)).get)
 
@@ -506,14 +387,6 @@ def _trim(connection: apsw.Connection, below: int) -> None:
     _run(connection, "trim_terms", (below,))
     reach("log.trimmed")
     _run(connection, "trim_log", (below,))
-
-
-def _queue(connection: apsw.Connection, owner: int, space: str) -> int | None:
-    """Id of the space where the collection has a queue for it."""
-    row = connection.execute(SQL["space"], (space,)).fetchone()
-    if row is None or connection.execute(SQL["queue"], (owner, row[0])).fetchone() is None:
-        return None
-    return int(row[0])
 
 
 def _stored(text: str) -> bool:

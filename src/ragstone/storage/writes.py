@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import apsw
-import numpy as np
 
 from ..errors import ModelMismatch, NotFound
 from ..faults import reach
@@ -18,7 +17,7 @@ from ..protocols import PutResult
 from ..text.analysis import ANALYSIS_VERSION
 from ..types import PreparedChunk, PreparedDocument
 from . import rows
-from .connect import fetch
+from .connect import array, fetch
 from .migrations import queries
 from .rows import ADD, DELETE, EMBED
 
@@ -200,7 +199,7 @@ def delete(connection: apsw.Connection, collection: str, uris: Sequence[str]) ->
 
 
 def remove_documents(connection: apsw.Connection, owner: int, ids: list[int]) -> None:
-    wanted = apsw.carray(np.array(ids, dtype=np.int64))
+    wanted = array(ids)
     gone = fetch(connection, SQL["hashes_of_documents"], (wanted,))
     if gone:
         _remove_chunks(connection, owner, sorted(id_ for id_, _ in gone))
@@ -272,3 +271,17 @@ def space_number(connection: apsw.Connection, name: str, sizes: Sequence[int]) -
     if row:
         return int(row[0])
     return int(connection.execute(SQL["insert_space"], (name, size)).get)
+
+
+def unchanged(
+    connection: apsw.Connection, collection: str, documents: Sequence[PreparedDocument]
+) -> list[PutResult] | None:
+    """The results where there is nothing to write at all: then no fsync is spent."""
+    results = []
+    owner = collection_id(connection, collection)
+    for document in documents:
+        stored = connection.execute(SQL["stored_version"], (owner, document.uri)).fetchone()
+        if stored is None or stored[1] != document.content_hash:
+            return None
+        results.append(PutResult(document.uri, "unchanged", stored[0], 0, 0))
+    return results
