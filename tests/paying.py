@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from ragstone.budget.ledger import Attempt
+from ragstone.budget.attempts import Attempt
 from ragstone.budget.prices import flat
 from ragstone.types import Call, Caller, Delta, Message, Usage
 

@@ -17,8 +17,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ragstone.assemble import default_recipe, open_knowledge_base
+from ragstone.assemble import open_knowledge_base
 from ragstone.embedding.workers import EmbeddingWorker, Job
+from ragstone.embedding_models import default_recipe
 from ragstone.errors import InputError, ModelMissing, ModelUnavailable, NotFound, RagstoneError, SettingsError
 from ragstone.knowledge_base import KnowledgeBase
 from ragstone.protocols import Embedder, Role, Vectors

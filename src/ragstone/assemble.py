@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 
 import msgspec
 import numpy as np
@@ -19,7 +19,6 @@ from .cache.file import Kept, remove
 from .cache.memory import MemoryCache
 from .cache.persistent import DiskCache, Persistent, TieredCache
 from .embedding.cached import CachedEmbedder
-from .embedding.session import Device
 from .embedding.turn import DEEPEN_LOCK_FILE, turn
 from .errors import SettingsError, StoreReadOnly
 from .graph.deepening import Deepening
@@ -29,13 +28,12 @@ from .ingest.prepare import PrepareOptions
 from .ingest.sources import SourceOptions
 from .knowledge_base import KnowledgeBase, Parts
 from .language_models import background_model, language_model
-from .models import LocalModel, ModelRegistry
+from .models import ModelRegistry
 from .search.retriever import Retriever, Tuning
 from .settings import Settings
 from .spaces import Spaces
 from .storage.sqlite import SqliteStore
 from .text.analysis import ANALYSIS_VERSION
-from .types import Recipe
 
 if TYPE_CHECKING:
     from .answer.answerer import Answerer
@@ -44,12 +42,11 @@ if TYPE_CHECKING:
     from .ingest.sandbox import Sandbox
     from .llm.local import LocalModels
     from .protocols import LLM, Cache, ChatStore, Embedder, Extractor, Queue, Reranker, Vectors
-    from .types import Space
+from .embedding_models import EmbeddingModels, default_recipe, model_registry
 
 T = TypeVar("T")
 Role = Literal["all", "answers", "upkeep"]
 """What a process has a folder open for."""
-
 EVIDENCE_DEPTH = 10
 """Hits from which an answer is made."""
 QUERY_VECTORS = 2_000
@@ -107,13 +104,6 @@ def open_knowledge_base(
         raise
 
 
-def model_registry(settings: Settings) -> ModelRegistry:
-    """Embedding models as the settings have them; each is loaded once, when it is first needed."""
-    chosen = settings.embedding
-    device = Device(chosen.provider, chosen.gpu_memory_mb)
-    return ModelRegistry(threads=chosen.threads, device=device, precision=chosen.precision)
-
-
 def open_queue(settings: Settings) -> Queue:
     """The jobs of `settings.data.folder` and of its tenants. Raises StoreError."""
     from .jobs.queue import SqliteQueue
@@ -154,7 +144,7 @@ def _parts(
 ) -> Parts:
     chosen = settings.embedding
     closers: list[Callable[[], None]] = []
-    models = _Models(settings, registry, closers, environ)
+    models = EmbeddingModels(settings, registry, closers, environ)
     local = Once(lambda: _local_models(settings, llm))
     llm = Once(lambda: language_model(settings, local(), closers))
     caches = settings.cache
@@ -323,109 +313,6 @@ def _intents(settings: Settings) -> Mapping[str, Sequence[str]]:
 
     chosen = settings.memory.intents
     return examples.read(Path(chosen)) if chosen else examples.shipped()
-
-
-def default_recipe(settings: Settings) -> Recipe:
-    """How the embedder that the settings name is made."""
-    chosen = settings.embedding
-    shape: dict[str, Any] = {
-        "max_tokens": chosen.max_tokens,
-        "dimension": chosen.dimension,
-        "query_prefix": chosen.query_prefix or "",
-        "passage_prefix": chosen.passage_prefix or "",
-    }
-    if chosen.endpoint:
-        return Recipe(
-            "endpoint",
-            chosen.model,
-            endpoint=chosen.endpoint,
-            protocol=chosen.protocol,
-            api_key_env=chosen.api_key_env,
-            **shape,
-        )
-    if chosen.path is None:
-        return Recipe("packaged", chosen.model)
-    return Recipe(
-        "file",
-        chosen.path.name,
-        path=str(chosen.path.absolute()),
-        sha256=chosen.sha256,
-        pooling=chosen.pooling,
-        **shape,
-    )
-
-
-class _Models:
-    """Embedders by recipe. A server is asked for its space once for each recipe."""
-
-    def __init__(
-        self,
-        settings: Settings,
-        registry: ModelRegistry,
-        closers: list[Callable[[], None]],
-        environ: Mapping[str, str],
-    ) -> None:
-        self._chosen = settings.embedding
-        self._registry = registry
-        self._closers = closers
-        self._environ = environ
-        self._servers: dict[Recipe, Embedder] = {}
-        self._lock = threading.Lock()
-
-    def open(self, recipe: Recipe) -> Embedder:
-        """Raises ModelError, SettingsError."""
-        if recipe.kind == "packaged":
-            return self._registry.load(recipe.model)
-        if recipe.kind == "file":
-            return self._registry.load(_local(recipe))
-        with self._lock:
-            if recipe not in self._servers:
-                self._servers[recipe] = self._server(recipe)
-            return self._servers[recipe]
-
-    def space(self, recipe: Recipe) -> Space:
-        """A packaged model is not loaded for that. Raises ModelError, SettingsError."""
-        return self._registry.space(recipe.model) if recipe.kind == "packaged" else self.open(recipe).space
-
-    def _server(self, recipe: Recipe) -> Embedder:
-        from .embedding.remote import RemoteEmbedder
-
-        remote = RemoteEmbedder(
-            recipe.endpoint,
-            recipe.model,
-            protocol=recipe.protocol,
-            api_key=self._key(recipe),
-            dimension=recipe.dimension,
-            max_tokens=recipe.max_tokens,
-            query_prefix=recipe.query_prefix,
-            passage_prefix=recipe.passage_prefix,
-        )
-        self._closers.append(remote.close)
-        return remote
-
-    def _key(self, recipe: Recipe) -> str:
-        """From the variable that was recorded; the settings' key is for the settings' server only."""
-        if recipe.endpoint == self._chosen.endpoint and recipe.api_key_env == self._chosen.api_key_env:
-            return self._chosen.api_key
-        if recipe.api_key_env and recipe.api_key_env not in self._environ:
-            raise SettingsError(
-                f"the key of {recipe.endpoint} is to be in the environment variable {recipe.api_key_env}, which is not "
-                "set.",
-                "Set it (a program passes it as `environ`).",
-            )
-        return self._environ.get(recipe.api_key_env, "")
-
-
-def _local(recipe: Recipe) -> LocalModel:
-    return LocalModel(
-        Path(recipe.path),
-        sha256=recipe.sha256,
-        dimension=recipe.dimension,
-        max_tokens=recipe.max_tokens,
-        pooling=recipe.pooling,
-        query_prefix=recipe.query_prefix,
-        passage_prefix=recipe.passage_prefix,
-    )
 
 
 def _reranker(settings: Settings) -> Callable[[], Reranker] | None:

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from paying import ASK, Biller, Clock
+from ragstone.budget.attempts import Standing
 from ragstone.budget.budgeted import Budgeted
-from ragstone.budget.ledger import Ledger, Standing
+from ragstone.budget.ledger import Ledger
 from ragstone.budget.limits import Budget, parse
 from ragstone.budget.money import pico
 from ragstone.budget.prices import FREE, Price, flat

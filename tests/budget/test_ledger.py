@@ -22,8 +22,9 @@ from paying import CENT, DAY, NOON, Clock, attempt
 from ragstone.budget import file as budget_file
 from ragstone.budget import lease
 from ragstone.budget.alerts import Alert, Webhook
+from ragstone.budget.attempts import Standing
 from ragstone.budget.history import By, check, history
-from ragstone.budget.ledger import Ledger, Standing
+from ragstone.budget.ledger import Ledger
 from ragstone.budget.limits import Budget, parse
 from ragstone.errors import BudgetExceeded, RagstoneError, StoreDamaged, StoreError
 from ragstone.stress.disk import Disk

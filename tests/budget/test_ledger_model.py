@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from paying import DAY, Clock, attempt
+from ragstone.budget.attempts import Hold
 from ragstone.budget.history import check
-from ragstone.budget.ledger import Hold, Ledger
+from ragstone.budget.ledger import Ledger
 from ragstone.budget.limits import PERIODS, Budget, accounts, current_day, key_of, limit_of
 from ragstone.errors import BudgetExceeded
 from ragstone.types import Caller, Usage

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from ragstone import KnowledgeBase
-from ragstone.assemble import model_registry, open_knowledge_base
+from ragstone.assemble import open_knowledge_base
+from ragstone.embedding_models import model_registry
 from ragstone.errors import DamagedFile, InputError, NotFound
 from ragstone.intent import examples
 from ragstone.intent.classifier import IntentClassifier

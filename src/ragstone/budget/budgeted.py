@@ -9,7 +9,8 @@ from ..errors import DeadlineExceeded, InputError, ModelError, PriceUnknown, Rag
 from ..observe.instruments import COST
 from ..protocols import LLM
 from ..types import Call, Caller, Delta, Message, Usage
-from .ledger import NOBODY, Attempt, Hold, Ledger
+from .attempts import NOBODY, Attempt, Hold
+from .ledger import Ledger
 from .money import in_dollars
 from .prices import FREE, Price
 from .tokens import estimate, prompt_bound, size_of

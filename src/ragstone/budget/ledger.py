@@ -10,13 +10,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, TypeVar, cast
 
 from ..errors import BudgetExceeded, RagstoneError, StoreError
-from ..types import Caller, Purpose, Usage
+from ..types import Caller, Usage
 from .alerts import Alert, tell
+from .attempts import Attempt, Hold, Standing
 from .file import FOLDER, Book, LedgerFile, mapped
 from .lease import Lease, ended, sweep
 from .limits import EACH, PERIODS, Budget, accounts, current_day, key_of, limit_of, parse, renews
@@ -24,60 +25,11 @@ from .money import shown
 from .prices import Price
 from .together import Request, Together
 
-NOBODY: Final = Caller()
-
 T = TypeVar("T")
-
 AHEAD_SHARE: Final = 100
 AHEAD_CALLS: Final = 32
 """A budget may run ahead of what is synced by a hundredth of its limit, or by 32 calls where that is more: a power
 cut costs at most so much of it, and a call in 32 waits for the disk (docs/decisions/0014-budget.md)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """One call of one provider that is about to be made. Bounds are tokens."""
-
-    provider: str
-    model: str
-    price: Price
-    prompt_bound: int
-    completion_bound: int
-    caller: Caller = NOBODY
-    purpose: Purpose = "chat"
-
-
-@dataclass(frozen=True, slots=True)
-class Hold:
-    """What is reserved for an attempt: `bound` pico-dollars, in the budgets of `day` and its month."""
-
-    attempt: Attempt
-    owner: str
-    slot: int
-    bound: int
-    day: str
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """A budget in the day or month `key`. Amounts are pico-dollars; `limit` None: it only counts. `source` of the limit
-    is "set" (by `budget set`), "settings" or ""."""
-
-    budget: Budget
-    key: str
-    limit: int | None
-    source: str
-    spent: int
-    held: int
-    lost: int
-
-    @property
-    def left(self) -> int | None:
-        return None if self.limit is None else max(0, self.limit - self.spent - self.held - self.lost)
-
-    @property
-    def renews(self) -> float:
-        return renews(self.key)
 
 
 class Ledger:

@@ -13,9 +13,10 @@ from ..errors import InputError, SettingsError, StoreReadOnly
 from ..protocols import LLM
 from ..types import Call, Caller, Message
 from .alerts import Webhook
+from .attempts import NOBODY
 from .budgeted import Budgeted
 from .file import DATABASE
-from .ledger import NOBODY, Ledger
+from .ledger import Ledger
 from .limits import Budget, parse
 from .money import pico
 from .prices import FREE, Price, PriceBook, parse_prices

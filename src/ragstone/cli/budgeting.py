@@ -20,8 +20,9 @@ from .session import Session, before, command, commands
 from .terminal import Column, flat
 
 if TYPE_CHECKING:
+    from ..budget.attempts import Standing
     from ..budget.history import Spent
-    from ..budget.ledger import Ledger, Standing
+    from ..budget.ledger import Ledger
 
 app = commands()
 budget = commands(

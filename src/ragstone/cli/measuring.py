@@ -324,7 +324,7 @@ def eval_intent(
 
     Judged on val.jsonl, else on the rest of train.jsonl; oos*.jsonl are turns that belong to no intent.
     """
-    from ..assemble import model_registry
+    from ..embedding_models import model_registry
     from ..measure.intents import evaluate_intents
     from ..models import DEFAULT_MODEL
 
@@ -375,7 +375,7 @@ def eval_entities(
     Records are JSON lines: id, source, fields; pairs are lines of left, right and match (0 or 1), between tabs.
     Ditto's figures, where a folder's name is that of its set, are of a model trained on that set's pairs.
     """
-    from ..assemble import model_registry
+    from ..embedding_models import model_registry
     from ..measure.entities import evaluate_entities
 
     session.safe = "Evaluation changes nothing."

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from .. import assemble
+from .. import assemble, embedding_models
 from ..errors import RagstoneError, SettingsError
 from ..knowledge_base import KnowledgeBase
 from ..settings import Settings, at
@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 def server_parts(settings: Settings, environ: dict[str, str]) -> ServerParts:
     """Embedding models are shared by all tenants of the process. Where there are workers, the processes that answer
     leave upkeep to them."""
-    registry = assemble.model_registry(settings)
+    registry = embedding_models.model_registry(settings)
 
     def opener(role: assemble.Role) -> Callable[[Path], KnowledgeBase]:
         return lambda folder: assemble.open_knowledge_base(

@@ -24,9 +24,10 @@ from typing import IO, Final
 
 import msgspec
 
+from ..budget.attempts import Attempt
 from ..budget.budgeted import Budgeted
 from ..budget.history import check
-from ..budget.ledger import Attempt, Ledger
+from ..budget.ledger import Ledger
 from ..budget.limits import Budget
 from ..budget.money import in_dollars
 from ..budget.prices import flat
