@@ -3,8 +3,8 @@
     python benchmarks/server.py --data FOLDER --json benchmarks/results/server.json
 
 FOLDER gets a collection of `--chunks` chunks where it holds none yet; uploads of this benchmark stay in it. The load
-maker (`ragstone.stress.load`: a fixed rate, latency from when a request was due) shares the machine with the server,
-and whatever else runs: each line tells the machine's load. Processor time is that of all processes of the server, the
+maker (`ragstone.stress.load`: a fixed rate, latency from when a request was due, 500 clients that take turns) shares the
+machine with the server, and whatever else runs: each line tells the machine's load. Processor time is that of all processes of the server, the
 jobs' one too: what it still embeds of earlier uploads counts. Questions are half words of real sentences, half words
 of the collection.
 """
@@ -41,6 +41,7 @@ from ragstone.stress.load import Load, load
 
 QUESTIONS = "benchmark-questions.txt"
 UPLOAD_BYTES = 1_000_000
+CLIENTS = 500
 LAG = re.compile(r'ragstone_event_loop_lag_seconds_bucket\{le="([^"]+)"\} (\S+)')
 GOOD_P99 = 500.0
 ADDED_TOGETHER = 100
@@ -81,8 +82,8 @@ class Server:
         return self._of_each(lambda process: sum(process.cpu_times()[:4]))
 
     def megabytes(self) -> float:
-        """Resident; what several processes have mapped counts for each."""
-        return self._of_each(lambda process: process.memory_info().rss / 1e6)
+        """Resident; what several processes have mapped counts in shares (Linux: Pss)."""
+        return self._of_each(lambda process: process.memory_full_info().pss / 1e6)
 
     def lag(self) -> dict[str, float]:
         with self.client() as client:
@@ -118,7 +119,10 @@ def serving(folder: Path, workers: int, **settings: str) -> Iterator[Server]:
 def under_load(server: Server, rate: float, seconds: float, *, fresh: bool, seed: int) -> dict[str, Any]:
     questions = server.questions if fresh else server.questions[:100]
     lag, spent = server.lag(), server.seconds()
-    measured = load(Load(server.url, server.key, rate, seconds, (1, 0, 0), questions=questions, fresh=fresh, seed=seed))
+    wanted = Load(
+        server.url, server.key, rate, seconds, (1, 0, 0), questions=questions, fresh=fresh, seed=seed, clients=CLIENTS
+    )
+    measured = load(wanted)
     spent, after = server.seconds() - spent, server.lag()
     figures = measured.table()["all"]
     names = ("per second", "refused", "refused p99", "errors", "p50", "p95", "p99")
@@ -170,9 +174,11 @@ def uploads(server: Server, count: int) -> dict[str, Any]:
             body = f"{maker.markdown(UPLOAD_BYTES)}\n\nThe mark is {word}.\n".encode()
             began = time.perf_counter()
             name = {"uri": f"{word}.md"}
-            client.post("/v1/collections/default/documents", params=name, content=body,
-                        headers={"Content-Type": "text/markdown"}).raise_for_status()  # fmt: skip
+            job = client.post("/v1/collections/default/documents", params=name, content=body,
+                              headers={"Content-Type": "text/markdown"}).raise_for_status().json()["id"]  # fmt: skip
             while not found(client, word):
+                if time.perf_counter() - began > 60:
+                    raise RuntimeError(f"not found after a minute: {client.get(f'/v1/jobs/{job}').text}")
                 time.sleep(0.005)
             seconds.append(time.perf_counter() - began)
     return {"first": seconds[0], "median of the others": sorted(seconds[1:])[(count - 1) // 2], "of": count,

@@ -21,6 +21,8 @@ class Server:
     def __init__(self, refuses: int = 0, stall: float = 0.0) -> None:
         self.refuses, self.stall = refuses, stall
         self.paths: list[str] = []
+        self.asked_by: dict[int, int] = {}
+        """Requests by connection."""
         self.port = 0
         self._ready = threading.Event()
         self._loop = asyncio.new_event_loop()
@@ -35,6 +37,8 @@ class Server:
         self._loop.run_forever()
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connection = len(self.asked_by)
+        self.asked_by[connection] = 0
         while True:
             try:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode()
@@ -43,6 +47,7 @@ class Server:
             length = next(line for line in head.split("\r\n") if line.startswith("Content-Length"))
             await reader.readexactly(int(length.split(": ")[1]))
             self.paths.append(head.split(" ")[1])
+            self.asked_by[connection] += 1
             if self.stall and len(self.paths) == 20:
                 threading.Event().wait(self.stall)  # the whole server stands
             refused = self.refuses and len(self.paths) % self.refuses == 0
@@ -72,6 +77,12 @@ def test_every_request_is_sent_and_counted(server: Server) -> None:
     table = measured.table()
     assert sum(table[kind]["requests"] for kind in ("search", "ask", "upload")) == 200
     assert table["all"]["errors"] == 0
+
+
+def test_clients_are_connected_from_the_beginning_and_take_turns(server: Server) -> None:
+    measured = load(Load(f"http://127.0.0.1:{server.port}", rate=200, seconds=1.0, clients=40))
+    assert measured.statuses() == {"200": 200}
+    assert sorted(server.asked_by.values()) == [5] * 40
 
 
 @pytest.mark.parametrize("server", [{"stall": 0.5}], indirect=True)

@@ -250,6 +250,12 @@ def stress_load(
     search: Annotated[float, typer.Option("--search", min=0, metavar="W", help="Weight of searches.")] = 0.9,
     ask: Annotated[float, typer.Option("--ask", min=0, metavar="W", help="Weight of questions.")] = 0.08,
     upload: Annotated[float, typer.Option("--upload", min=0, metavar="W", help="Weight of uploads.")] = 0.02,
+    clients: Annotated[
+        int,
+        typer.Option(
+            "--clients", min=0, max=10_000, metavar="N", help="Connected from the beginning; they take turns."
+        ),
+    ] = 0,
     fresh: Annotated[bool, typer.Option("--fresh", help="Each question is new: no cache answers it.")] = False,
     questions: Annotated[
         Path | None, typer.Option("--questions", metavar="FILE", help="What is asked, one a line.", show_default=False)
@@ -270,7 +276,11 @@ def stress_load(
     if not search + ask + upload:
         raise InputError("all weights are 0.", "Give one of --search, --ask and --upload a weight.")
     asked = read_questions(questions) if questions is not None else QUESTIONS
-    measured = load(Load(url, key, rate, seconds, (search, ask, upload), session.collection, asked, fresh, seed))
+    mix = (search, ask, upload)
+    try:
+        measured = load(Load(url, key, rate, seconds, mix, session.collection, asked, fresh, seed, clients=clients))
+    except OSError as error:
+        raise InputError(f"{url} cannot be reached: {error}.", "Start it with `ragstone serve`.") from error
     if report is not None:
         report.write_text(page(measured), encoding="utf-8")
     table = measured.table()

@@ -3,7 +3,7 @@
 Each request has a moment at which it is due. Its latency counts from that moment, not from when it could be sent: a
 server that stands still for a second is charged that second for every request that was due meanwhile (no coordinated
 omission). Connections stay open and are used again; a request that finds none idle opens one, up to `connections`, and
-waits beyond.
+waits beyond. With `clients` so many are open from the beginning and take turns, as people do who ask now and then.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import json
 import os
 import random
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,6 +44,7 @@ class Load:
     fresh: bool = False
     seed: int = 1
     connections: int = CONNECTIONS
+    clients: int = 0
 
 
 @dataclass(slots=True)
@@ -100,7 +101,7 @@ def quantile(rising: Sequence[float], share: float) -> float:
 
 
 def load(load: Load) -> Measured:
-    """Raises InputError for an address that is not http://HOST[:PORT]."""
+    """Raises InputError for an address that is not http://HOST[:PORT], OSError where `clients` cannot connect."""
     parts = urlsplit(load.url)
     if parts.scheme != "http" or not parts.hostname:
         raise InputError(f"{load.url!r} is not an address of the kind http://HOST:PORT.")
@@ -111,8 +112,8 @@ class _Client:
     def __init__(self, load: Load, host: str, port: int) -> None:
         self._load = load
         self._host, self._port = host, port
-        self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
-        self._slots = asyncio.Semaphore(load.connections)
+        self._idle: deque[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = deque()
+        self._slots = asyncio.Semaphore(load.clients or load.connections)
         self._chance = random.Random(load.seed)
 
     async def run(self) -> Measured:
@@ -121,6 +122,8 @@ class _Client:
         measured = Measured(self._load, [Sample(kind, n / self._load.rate) for n, kind in enumerate(kinds)])
         requests = [self._request(n, sample.kind) for n, sample in enumerate(measured.samples)]
         load_before = _machine_load()
+        for _ in range(self._load.clients):
+            self._idle.append(await self._connect())
         begun = time.perf_counter()
         tasks = []
         for sample, request in zip(measured.samples, requests, strict=True):
@@ -134,6 +137,9 @@ class _Client:
         for _, writer in self._idle:
             writer.close()
         return measured
+
+    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await asyncio.open_connection(self._host, self._port, limit=_PIECE)
 
     def _request(self, number: int, kind: str) -> bytes:
         question = self._chance.choice(self._load.questions)
@@ -166,9 +172,10 @@ class _Client:
 
     async def _exchange(self, request: bytes) -> int:
         """One request and its answer; gives the status."""
-        reader, writer = (
-            self._idle.pop() if self._idle else await asyncio.open_connection(self._host, self._port, limit=_PIECE)
-        )
+        if self._idle:
+            reader, writer = self._idle.popleft() if self._load.clients else self._idle.pop()
+        else:
+            reader, writer = await self._connect()
         try:
             writer.write(request)
             head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()

@@ -41,6 +41,7 @@ def as_json(measured: Measured) -> dict[str, Any]:
         "rate": load.rate,
         "seconds": measured.seconds,
         "mix": list(load.mix),
+        "clients": load.clients,
         "fresh": load.fresh,
         "machine_load": list(measured.machine_load),
         "statuses": measured.statuses(),

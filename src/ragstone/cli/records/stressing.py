@@ -32,6 +32,7 @@ class LoadRecord(TypedDict):
     rate: Annotated[float, "requests due in a second"]
     seconds: Annotated[float, "until the last answer"]
     mix: Annotated[list[float], "weights of search, ask and upload"]
+    clients: Annotated[int, "connected from the beginning; 0: connections as they were needed"]
     fresh: bool
     machine_load: Annotated[list[float], "of the machine that sends, mean of a minute: at the beginning and the end"]
     statuses: Annotated[dict[str, int], "answers by status; `none`: no answer"]
