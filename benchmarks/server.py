@@ -3,10 +3,10 @@
     python benchmarks/server.py --data FOLDER --json benchmarks/results/server.json
 
 FOLDER gets a collection of `--chunks` chunks where it holds none yet; uploads of this benchmark stay in it. The load
-maker (`ragstone.stress.load`: a fixed rate, latency from when a request was due, 500 clients that take turns) shares the
-machine with the server, and whatever else runs: each line tells the machine's load. Processor time is that of all processes of the server, the
-jobs' one too: what it still embeds of earlier uploads counts. Questions are half words of real sentences, half words
-of the collection.
+maker (`ragstone.stress.load`: a fixed rate, latency from when a request was due, 500 clients that take turns) shares
+the machine with the server, and whatever else runs: each line tells the machine's load. Processor time is that of all
+processes of the server, the jobs' one too: what it still embeds of earlier uploads counts. Questions are half words of
+real sentences, half words of the collection.
 """
 
 from __future__ import annotations
@@ -145,8 +145,8 @@ def holds(step: dict[str, Any]) -> bool:
 
 def searches(server: Server, rates: list[float], cached: list[float], seconds: float) -> dict[str, Any]:
     """Rising rates until one does not hold; then three times the best, and the best half again at once."""
-    for fresh in (True, False):
-        under_load(server, 20, 5, fresh=fresh, seed=1)  # warm
+    under_load(server, 40, 10, fresh=True, seed=1)  # warm: models, memory maps, words met before
+    under_load(server, 100, 10, fresh=False, seed=1)  # each process has met each of these questions
     report: dict[str, Any] = {"uncached": [], "cached": []}
     for kind, wanted in (("uncached", rates), ("cached", cached)):
         for seed, rate in enumerate(wanted, 10):
