@@ -122,7 +122,8 @@ class CacheFile:
                 if row is not None:
                     weight = self._weight_of(row[1], age, times)
                     connection.execute("UPDATE kept SET weight = ? WHERE id = ?", (weight, row[0]))
-            connection.execute("DELETE FROM kept WHERE stored < ?", (oldest,))
+            if oldest > 0:  # reads the whole table
+                connection.execute("DELETE FROM kept WHERE stored < ?", (oldest,))
             self._evict(connection)
             self._count(connection, asked)
 

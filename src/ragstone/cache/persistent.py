@@ -30,8 +30,8 @@ MOST_WAITING: Final = 512
 """Values in the queue; more are not kept."""
 CLOSE_SECONDS: Final = 2.0
 """That closing waits for the queue to be written."""
-GATHER_SECONDS: Final = 0.05
-"""That uses and counts are gathered, so that a busy process writes 20 times a second and not for each question."""
+GATHER_SECONDS: Final = 0.25
+"""That what is to be written is gathered: a busy process has few transactions, and a killed one loses no more."""
 
 
 class Persistent:
