@@ -259,6 +259,8 @@ class Workload:
             index = self._kb.index(name)
             index.refresh()
             index.seal(rows=1)
+            if self._chance.random() < 0.3:
+                index.consolidate()
 
     def rebuild(self) -> None:
         self._kb.rebuild()
