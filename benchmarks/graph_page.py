@@ -51,7 +51,9 @@ def wheel(page: Page, x: float, y: float) -> None:
         page.wait_for_timeout(16)
 
 
-def measured(browser: Browser, address: str, collection: str, shots: Path | None) -> dict[str, float]:
+def measured(
+    browser: Browser, address: str, collection: str, shots: Path | None, *, whole: bool = True
+) -> dict[str, float]:
     context = browser.new_context(viewport={"width": 1280, "height": 800}, locale="en-US")
     try:
         page = context.new_page()
@@ -62,7 +64,7 @@ def measured(browser: Browser, address: str, collection: str, shots: Path | None
         page.goto("about:blank")
         sizes: list[float] = []
         network.on("Network.loadingFinished", lambda event: sizes.append(event["encodedDataLength"]))
-        page.goto(f"{address.partition('#')[0]}#/graph/{collection}?all=1")
+        page.goto(f"{address.partition('#')[0]}#/graph/{collection}{'?all=1' * whole}")
         page.wait_for_selector(".drawing[data-placed]", timeout=300_000)
         figures = {"picture_ms": page.evaluate(PLACED), "bytes": sum(sizes)}
         box = page.locator(".drawing").bounding_box() or {"x": 0, "y": 0, "width": 0, "height": 0}
@@ -105,6 +107,7 @@ def main() -> int:
             assert server.stdout is not None  # noqa: S101 - it is a pipe
             address = server.stdout.readline().strip()
             browser = playwright.chromium.launch(executable_path=given.chromium, args=["--no-sandbox"])
+            measured(browser, address, given.collection, None, whole=False)
             runs = [measured(browser, address, given.collection, given.shots) for _ in range(given.runs)]
             browser.close()
         finally:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from served import Served
 
@@ -15,7 +15,22 @@ TEXT = (
     "Der Behälter B78 braucht das Ventil V79. Die Pumpen sind blau.\n"
 )
 GRAPH = "/v1/collections/plant/graph"
-CY = "document.querySelector('.drawing')._cyreg.cy"
+SEEN = "document.querySelector('.drawing').drawing.seen()"
+"""What is drawn: entities with their places in the drawing, edges, and the names that have room."""
+PAINTED = """(() => {
+    const probe = document.body.appendChild(document.createElement("span"));
+    const colours = [1, 2, 3, 4, 5, 6, 7, 8].map(kind => {
+        probe.style.color = `var(--kind-${kind})`;
+        return getComputedStyle(probe).color.match(/\\d+/g).slice(0, 3).join();
+    });
+    probe.remove();
+    const canvas = document.querySelector(".drawing canvas");
+    const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+    const seen = new Set();
+    for (let i = 0; i < data.length; i += 4) if (data[i + 3] === 255) seen.add(data.slice(i, i + 3).join());
+    return colours.filter(colour => seen.has(colour)).join(" ");
+})()"""
+"""The colours of kinds, as the page has them now, that stand in the picture."""
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +47,7 @@ def graph(opened: Opened, at: str = "graph/plant", **options: object) -> Page:
 
 
 def drawn(page: Page) -> set[str]:
-    return set(page.evaluate(f"{CY}.nodes().map(n => n.data('short'))"))
+    return {entity["name"] for entity in page.evaluate(SEEN)["entities"]}
 
 
 def find(page: Page, name: str, field: str = "Find an entity") -> None:
@@ -49,10 +64,10 @@ def test_an_entity_is_found_expanded_and_kept_in_the_address(opened: Opened, pla
     page = graph(opened, f"graph/plant?entity={entity(plant, 'V79')}")
     expect(page.locator(".graph-panel h2")).to_contain_text("V79")
     near = set(page.locator(".near .linkish").all_inner_texts())
-    page.wait_for_function(f"() => {CY}.nodes().length === {len(near) + 1}")
+    page.wait_for_function(f"() => {SEEN}.entities.length === {len(near) + 1}")
     find(page, "FB_Timer7")
     expect(page.locator(".graph-panel h2")).to_contain_text("FB_Timer7")
-    page.wait_for_function(f"() => {CY}.nodes().some(n => n.data('short').includes('P77'))")
+    page.wait_for_function(f"() => {SEEN}.entities.some(e => e.name.includes('P77'))")
     assert near < drawn(page)
     page.go_back()
     expect(page.locator(".graph-panel h2")).to_contain_text("V79")
@@ -62,10 +77,9 @@ def test_an_entity_is_found_expanded_and_kept_in_the_address(opened: Opened, pla
 def test_a_click_looks_at_an_entity_and_a_second_one_expands_it(opened: Opened, plant: Served) -> None:
     page = graph(opened, f"graph/plant?entity={entity(plant, 'FB_Timer7')}")
     page.wait_for_selector(".near li")
-    other = page.evaluate(f"{CY}.nodes('.beside').filter(n => n.data('short').includes('P77')).id()")
-    at = page.evaluate(f"{CY}.getElementById('{other}').renderedPosition()")
+    at = next(e for e in page.evaluate(SEEN)["entities"] if "P77" in e["name"])
     before = len(drawn(page))
-    page.locator(".drawing").dblclick(position=at)
+    page.locator(".drawing").dblclick(position={"x": at["x"], "y": at["y"]})
     expect(page.locator(".graph-panel h2")).to_contain_text("P77")
     expect(page.get_by_role("button", name="Expand")).to_be_disabled()
     assert len(drawn(page)) >= before
@@ -90,7 +104,7 @@ def test_a_path_between_two_entities(opened: Opened, plant: Served) -> None:
     steps = page.locator(".steps > li > .linkish").all_inner_texts()
     assert steps[0].startswith("FB_Timer7")
     assert "V79" in steps[-1]
-    page.wait_for_function(f"() => {CY}.edges('.on').length === {len(steps)}")
+    page.wait_for_function(f"() => {SEEN}.edges.filter(e => e.on).length === {len(steps)}")
 
 
 def test_filters_by_kind_and_label(opened: Opened, plant: Served) -> None:
@@ -98,12 +112,12 @@ def test_filters_by_kind_and_label(opened: Opened, plant: Served) -> None:
     everything = drawn(page)
     page.get_by_text("Filters").click()
     page.get_by_role("checkbox", name="Identifier").uncheck()
-    page.wait_for_function(f"() => {CY}.nodes().length < {len(everything)}")
+    page.wait_for_function(f"() => {SEEN}.entities.length < {len(everything)}")
     assert not any("V79" in name for name in drawn(page))
     page.get_by_role("checkbox", name="Identifier").check()
     page.get_by_role("checkbox", name="Only named connections").check()
-    page.wait_for_function(f"() => {CY}.nodes().length === {len(everything)} && {CY}.edges().every(e => e.data('label'))")
-    assert page.evaluate(f"{CY}.edges().length") > 0
+    page.wait_for_function(f"() => {SEEN}.entities.length === {len(everything)} && {SEEN}.edges.every(e => e.label)")
+    assert page.evaluate(SEEN)["edges"]
 
 
 def test_keys_alone_are_enough(opened: Opened, plant: Served) -> None:
@@ -126,13 +140,13 @@ def test_communities_and_the_whole_graph(opened: Opened, plant: Served) -> None:
     expect(page.locator(".graph-panel .hit").first).to_be_visible()
     page.get_by_role("button", name="Whole graph").click()
     status = plant.ask(GRAPH).json()
-    page.wait_for_function(f"() => {CY}.nodes().length === {status['entities']}")
     page.wait_for_selector(f".drawing[data-placed='{status['entities']}']")
-    places = page.evaluate(f"{CY}.nodes().map(n => [n.position('x'), n.position('y')])")
-    assert len({(round(x), round(y)) for x, y in places}) == status["entities"]
+    page.wait_for_function(f"() => {SEEN}.entities.length === {status['entities']}")
+    places = {(round(e["x"]), round(e["y"])) for e in page.evaluate(SEEN)["entities"]}
+    assert len(places) == status["entities"]
 
 
-def test_entities_are_merged_and_split(opened: Opened, plant: Served) -> None:
+def test_entities_are_merged_and_it_is_taken_back(opened: Opened, plant: Served) -> None:
     pump, tank = entity(plant, "P77"), entity(plant, "B78")
     page = graph(opened, f"graph/plant?entity={tank}")
     page.get_by_role("button", name="Same as …").click()
@@ -141,8 +155,39 @@ def test_entities_are_merged_and_split(opened: Opened, plant: Served) -> None:
     expect(page.locator(".aliases li").first).to_be_visible()
     assert len(plant.ask(f"{GRAPH}/decisions").json()["decisions"]) == 1
     assert entity(plant, "P77") == entity(plant, "B78")
-    plant.ask(f"{GRAPH}:withdraw", "POST", json={"a": pump, "b": tank})
-    assert entity(plant, "P77") != entity(plant, "B78")
+    page.get_by_role("button", name="Decisions 1").click()
+    expect(page.locator(".graph-panel .hit")).to_contain_text("is the same as")
+    take_back(page)
+    expect(page.get_by_text("Nothing is decided by hand.")).to_be_visible()
+    assert plant.ask(f"{GRAPH}/decisions").json()["decisions"] == []
+    assert {entity(plant, "P77"), entity(plant, "B78")} == {pump, tank}
+    page.wait_for_function(f"() => ['{pump}', '{tank}'].every(id => {SEEN}.entities.some(e => e.id === id))")
+
+
+def test_what_was_parted_is_one_again_when_that_is_taken_back(opened: Opened, plant: Served) -> None:
+    """A split is a decision about several pairs; on the page it is one."""
+    pump, tank, valve = (entity(plant, name) for name in ("P77", "B78", "V79"))
+    for other in (tank, valve):
+        whole = plant.ask(f"{GRAPH}:merge", "POST", json={"a": pump, "b": other}).json()["entities"][0]
+        pump = whole["id"]
+    page = graph(opened, f"graph/plant?entity={whole['id']}")
+    page.locator(".aliases li", has_text="V79").get_by_role("button").first.click()
+    page.get_by_role("dialog").get_by_role("button", name="Is something else").click()
+    page.get_by_role("button", name="Decisions", exact=False).click()
+    split = page.locator(".graph-panel .hit", has_text="is something else than")
+    expect(split).to_have_count(1)
+    assert entity(plant, "V79") != entity(plant, "P77")
+    take_back(page, split)
+    expect(split).to_have_count(0)
+    assert not [d for d in plant.ask(f"{GRAPH}/decisions").json()["decisions"] if d["kind"] == "split"]
+    for one in plant.ask(f"{GRAPH}/decisions").json()["decisions"]:
+        plant.ask(f"{GRAPH}:withdraw", "POST", json={"a": one["a"], "b": one["b"]})
+    assert entity(plant, "V79") == valve
+
+
+def take_back(page: Page, within: Locator | None = None) -> None:
+    (within or page.locator(".graph-panel")).get_by_role("button", name="Take back").click()
+    page.get_by_role("dialog").get_by_role("button", name="Take back").click()
 
 
 def test_who_may_only_read_is_offered_no_change(opened: Opened, plant: Served) -> None:
@@ -151,6 +196,11 @@ def test_who_may_only_read_is_offered_no_change(opened: Opened, plant: Served) -
     page = opened(f"graph/plant?entity={entity(plant, 'V79')}", of=reader)
     expect(page.get_by_role("button", name="Path to …")).to_be_visible()
     expect(page.get_by_role("button", name="Same as …")).to_have_count(0)
+    listed = {"decisions": [{"kind": "merge", "a": "x", "b": "y", "a_name": "P", "b_name": "Q", "at": 1.0, "by": "me"}]}
+    page.route("**/graph/decisions", lambda route: route.fulfill(json=listed))
+    page.goto(f"{plant.url}/#/graph/plant?list=decisions")
+    expect(page.get_by_text("“P” is the same as “Q”")).to_be_visible()
+    expect(page.get_by_role("button", name="Take back")).to_have_count(0)
 
 
 def test_an_empty_and_a_failing_graph_say_so(opened: Opened, plant: Served) -> None:
@@ -165,7 +215,7 @@ def test_an_empty_and_a_failing_graph_say_so(opened: Opened, plant: Served) -> N
 
 def test_colours_and_language_of_the_page_are_those_of_the_drawing(opened: Opened, plant: Served) -> None:
     page = graph(opened, color_scheme="dark", locale="de-DE")
-    dark = page.evaluate(f"{CY}.nodes().first().style('color')")
+    dark = page.wait_for_function(f"() => {PAINTED}").json_value()
     page.get_by_role("button", name="Farben:").click()
-    page.wait_for_function(f"() => {CY}.nodes().first().style('color') !== '{dark}'")
+    page.wait_for_function(f"() => {PAINTED} && {PAINTED} !== '{dark}'")
     assert "Einträgen" in (page.locator(".drawing").get_attribute("aria-label") or "")

@@ -243,16 +243,16 @@ def _packed(radii: Reals, between: _Edges) -> Reals:
 
 
 def _rings(radii: Reals, taken: float) -> Reals:
-    """Centres of discs, by falling radius, side by side in rings around a disc of the radius `taken`."""
+    """Centres of discs, by falling radius, in rings around a disc of the radius `taken`, evenly around it."""
     centres = np.zeros((len(radii), 2))
-    out = angle = 0.0
-    for at, radius in enumerate(radii.tolist()):
-        half = np.arcsin(min(1.0, radius / max(out, radius)))
-        if not out or angle + 2.0 * half > 2.0 * np.pi:
-            out, taken, angle = taken + radius, taken + 2.0 * radius, 0.0
-            half = np.arcsin(radius / out)
-        centres[at] = out * np.cos(angle + half), out * np.sin(angle + half)
-        angle += 2.0 * half
+    begin = 0
+    while begin < len(radii):
+        out = taken + float(radii[begin])  # the widest of the ring
+        angles = np.cumsum(2.0 * np.arcsin(np.minimum(1.0, radii[begin:] / max(out, 1e-9))))
+        end = begin + max(1, int(np.searchsorted(angles, 2.0 * np.pi, side="right")))
+        angle = angles[: end - begin] * 2.0 * np.pi / angles[end - begin - 1]
+        centres[begin:end] = out * np.stack((np.cos(angle), np.sin(angle)), axis=1)
+        taken, begin = out + float(radii[begin]), end
     return centres
 
 

@@ -89,10 +89,11 @@ class SqliteGraph(GraphStore):
     ) -> None:
         def work(connection: apsw.Connection) -> None:
             owner = writes.collection_id(connection, collection)
+            now = time.time()  # pairs of one moment are one act
             for one, other in map(sorted, pairs):
                 connection.execute(SQL["forget_graph_decision"], (owner, one, other)).fetchall()
                 reach("graph.redecided")
-                connection.execute(SQL["insert_graph_decision"], (owner, one, other, kind, time.time(), who))
+                connection.execute(SQL["insert_graph_decision"], (owner, one, other, kind, now, who))
             connection.execute(SQL["raise_revision"], (owner,))
 
         self._write(work)

@@ -1,12 +1,13 @@
-/** The drawing of a graph on a canvas, by cytoscape. It knows entities and edges; what they mean stays outside. */
+/** The drawing of a graph. A worker paints what lies still as a picture, which follows every move at once and is painted anew
+ * meanwhile; names, and what is looked at, are drawn over it. It knows entities and edges; what they mean stays outside. */
 
-import cytoscape, { type Core, type EventObject, type NodeSingular } from "cytoscape";
-import { type Edge, type Entity, keyOf, type Kind, KINDS } from "./model";
-
-const LARGE = 1500;
-/** Entities from which moving shows a picture of the graph, without edges, until it stands still. */
-const NAME_LENGTH = 32;
-const STYLESHEET = "__________cytoscape_stylesheet";
+import { gestures } from "./gestures";
+import type { Edge, Entity } from "./model";
+import { Eye } from "./eye";
+import { Letters, type Name, placeNames } from "./names";
+import { emphasise, lookedAt, type Looks, looksOf, NOTHING } from "./over";
+import { type Circle, circleAt, edgeAt, entityAt, fromAfar, type Places, type Scene, sceneOf } from "./scene";
+import type { Order, Painted } from "./sheet.worker";
 
 export interface Listeners {
   onEntity: (id: string) => void;
@@ -15,229 +16,237 @@ export interface Listeners {
   onPlaced: () => void;
 }
 
-/** cytoscape writes a style element where none with this id is; the page's policy refuses it, and the one rule that it
- * holds stands in style.css. */
-function withoutInlineStyle(): void {
-  if (document.getElementById(STYLESHEET)) return;
-  const stand = document.createElement("meta");
-  stand.id = STYLESHEET;
-  document.head.append(stand);
-}
-
-function color(name: string): string {
-  return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-}
-
-export function kindColor(kind: Kind): string {
-  return `--kind-${KINDS.indexOf(kind) + 1}`;
-}
-
-function style(): cytoscape.StylesheetJson {
-  const [text, soft, border, accent, bg, mark] = ["--text", "--soft", "--graph-edge", "--accent", "--bg", "--line-2"].map(color) as [string, string, string, string, string, string];
-  return [
-    {
-      selector: "node",
-      style: {
-        width: "data(size)",
-        height: "data(size)",
-        label: "data(short)",
-        "font-size": 13,
-        "font-family": "system-ui, sans-serif",
-        color: text,
-        "text-valign": "bottom",
-        "text-margin-y": 3,
-        "text-outline-color": bg,
-        "text-outline-width": 2,
-        "min-zoomed-font-size": 7,
-        "overlay-opacity": 0,
-      },
-    },
-    ...KINDS.map((kind) => ({ selector: `node.${kind}`, style: { "background-color": color(kindColor(kind)) } })),
-    {
-      selector: "edge",
-      style: { width: "data(width)", "line-color": border, "curve-style": "haystack", "overlay-opacity": 0, opacity: 0.75 },
-    },
-    {
-      selector: "edge.labelled",
-      style: {
-        "line-color": soft,
-        label: "data(label)",
-        "font-size": 10,
-        "font-family": "system-ui, sans-serif",
-        color: soft,
-        "text-rotation": "autorotate",
-        "text-outline-color": bg,
-        "text-outline-width": 2,
-        "min-zoomed-font-size": 9,
-      },
-    },
-    { selector: "node.beside", style: { "border-width": 2, "border-color": accent } },
-    { selector: "edge.on", style: { "line-color": mark, width: 4, opacity: 1, "z-index": 9 } },
-    { selector: "node.on", style: { "border-width": 4, "border-color": mark } },
-    { selector: "node.chosen", style: { "border-width": 4, "border-color": accent, "font-weight": "bold", "z-index": 10 } },
-    { selector: "edge.chosen", style: { "line-color": accent, width: 5, opacity: 1, "z-index": 10 } },
-  ] as cytoscape.StylesheetJson;
-}
-
-function short(name: string): string {
-  return name.length > NAME_LENGTH ? `${name.slice(0, NAME_LENGTH - 1)}…` : name;
-}
+const MARGIN = 0.25;
+/** Of the view, on each side, that a picture holds more. */
+const PADDING = 30;
+const LABELLED_ZOOM = 0.6;
+/** From which the words of edges are shown. */
+const MOST_LABELS = 60;
+const STEP = 60;
+/** From an entity to a new one that is placed beside it. */
 
 export class Drawing {
-  private core: Core;
-  private readonly worker = new Worker(new URL("./layout.worker.ts", import.meta.url), { type: "module" });
+  private readonly canvas = document.createElement("canvas");
+  private readonly pen = this.canvas.getContext("2d")!;
+  private readonly layouter = new Worker(new URL("./layout.worker.ts", import.meta.url), { type: "module" });
+  private readonly painter = new Worker(new URL("./sheet.worker.ts", import.meta.url), { type: "module" });
+  private readonly letters = new Letters();
   private readonly places = new Map<string, { x: number; y: number }>();
-  private readonly watching: (() => void)[] = [];
-  private order: string[] = [];
+  private readonly stops: (() => void)[] = [];
+  private looks!: Looks;
+  private scene: Scene = sceneOf([], [], this.places);
+  private served: Places | undefined;
+  private entities: Entity[] = [];
+  private edges: Edge[] = [];
+  private readonly eye: Eye;
+  private picture: Painted | undefined;
+  private painting = 0;
+  /** The state that the picture shows and the one that there is now. */
   private turn = 0;
-  private large = false;
+  private layout = 0;
+  private frameAsked = 0;
   private fitting = true;
+  private held = -1;
   private chosen = "";
   private marked: string[] = [];
   private framed: string[] = [];
+  private looked = NOTHING;
 
   constructor(
     private readonly box: HTMLElement,
     private readonly on: Listeners,
   ) {
-    withoutInlineStyle();
-    this.core = this.made(false);
-    this.worker.onmessage = ({ data }: MessageEvent<{ turn: number; places: Float32Array }>) => {
-      if (data.turn === this.turn) this.put(data.places);
+    this.eye = new Eye(box, () => this.draw());
+    box.append(this.canvas);
+    Object.assign(box, { drawing: this }); // what is drawn can be asked for there
+    this.layouter.onmessage = ({ data }: MessageEvent<{ turn: number; places: Float32Array }>) => {
+      if (data.turn === this.layout) this.put(data.places);
     };
-    const restyle = () => this.core.style(style());
+    this.painter.onmessage = ({ data }: MessageEvent<Painted>) => {
+      this.picture?.picture.close();
+      this.picture = data;
+      this.painting = 0;
+      this.draw();
+    };
+    const restyle = () => {
+      this.looks = looksOf(box);
+      this.letters.forget();
+      this.changed();
+    };
+    restyle();
     const dark = matchMedia("(prefers-color-scheme: dark)");
     dark.addEventListener("change", restyle);
     const themed = new MutationObserver(restyle);
     themed.observe(document.documentElement, { attributeFilter: ["data-theme"] });
-    const sized = new ResizeObserver(() => this.core.resize());
+    const sized = new ResizeObserver(() => this.draw());
     sized.observe(box);
-    this.watching.push(() => dark.removeEventListener("change", restyle), () => themed.disconnect(), () => sized.disconnect());
+    this.stops.push(
+      () => dark.removeEventListener("change", restyle),
+      () => themed.disconnect(),
+      () => sized.disconnect(),
+      gestures(box, {
+        grab: (x, y) => (this.held = this.served ? -1 : this.entityAt(x, y, 2)) >= 0,
+        drag: (x, y) => this.drag(x, y),
+        drop: () => (this.held = -1),
+        shift: (dx, dy) => this.eye.shift(dx, dy),
+        zoom: (x, y, by) => this.eye.zoom(x, y, by),
+        tap: (x, y, again, finger) => this.tap(x, y, again, finger ? 14 : 6),
+        hover: (x, y) => (box.dataset.over = this.entityAt(x, y, 4) >= 0 || this.edgeAt(x, y, 4) >= 0 || this.closedAt(x, y) ? "1" : ""),
+      }),
+    );
   }
 
-  private made(large: boolean): Core {
-    const core = cytoscape({
-      container: this.box,
-      style: style(),
-      minZoom: 0.02,
-      maxZoom: 4,
-      boxSelectionEnabled: false,
-      autounselectify: true,
-      textureOnViewport: large,
-      hideEdgesOnViewport: large,
-      pixelRatio: large ? 1 : "auto",
-    });
-    core.on("tap", "node", (event: EventObject) => this.on.onEntity((event.target as NodeSingular).id()));
-    core.on("dbltap", "node", (event: EventObject) => this.on.onExpand((event.target as NodeSingular).id()));
-    core.on("tap", "edge", (event: EventObject) => this.on.onEdge(String(event.target.id())));
-    core.on("dragfree", "node", (event: EventObject) => {
-      const node = event.target as NodeSingular;
-      this.places.set(node.id(), { ...node.position() });
-    });
-    return core;
+  /** Shows these and nothing else, the most important first. `served`: where they lie, all of them or most; else they are
+   * placed here, and what is new beside what it belongs to. */
+  show(entities: Entity[], edges: Edge[], served?: Places): void {
+    const [before, shown] = [this.entities.length, this.scene.number];
+    const same = served === this.served && before === entities.length && this.edges.length === edges.length && entities.every((e) => shown.has(e.id));
+    this.fitting ||= served !== this.served || before === 0 || entities.length > 3 * before;
+    if (served && served !== this.served) for (const [id, at] of served.at) this.places.set(id, { x: at.x, y: at.y });
+    this.served = served;
+    this.entities = entities;
+    this.edges = edges;
+    if (same) {
+      this.rebuild();
+      this.look();
+    } else if (served) {
+      this.seat();
+      this.settle();
+    } else this.lay();
   }
 
-  /** Shows these and nothing else. What is new is placed beside what it belongs to. */
-  show(entities: Entity[], edges: Edge[]): void {
-    const large = entities.length > LARGE;
-    if (large !== this.large) {
-      this.core.destroy();
-      this.core = this.made(large);
-      this.large = large;
-    }
-    const wanted = new Set<string>(entities.map((e) => e.id));
-    for (const edge of edges) wanted.add(keyOf(edge));
-    const core = this.core;
-    this.fitting ||= core.nodes().length === 0 || entities.length > 3 * core.nodes().length;
-    const most = Math.max(1, ...entities.map((e) => e.chunks));
-    const changed = core.elements().length !== wanted.size || entities.some((e) => core.getElementById(e.id).empty());
-    core.batch(() => {
-      core.elements().filter((element) => !wanted.has(element.id())).remove();
-      core.add([
-        ...entities
-          .filter((e) => core.getElementById(e.id).empty())
-          .map((e) => ({
-            group: "nodes" as const,
-            classes: e.kind,
-            data: { id: e.id, short: short(e.name), size: 12 + 26 * Math.sqrt(e.chunks / most) },
-            position: { ...(this.places.get(e.id) ?? { x: 0, y: 0 }) },
-          })),
-        ...edges
-          .filter((e) => core.getElementById(keyOf(e)).empty())
-          .map((e) => ({
-            group: "edges" as const,
-            classes: e.label ? "labelled" : "",
-            data: { id: keyOf(e), source: e.head, target: e.tail, label: short(e.label ?? ""), width: Math.min(6, 1 + Math.log2(1 + e.weight) / 2) },
-          })),
-      ]);
-    });
-    if (changed) this.lay(entities, edges);
-    else this.look();
-    this.paint();
-  }
-
-  private lay(entities: Entity[], edges: Edge[]): void {
-    this.order = entities.map((e) => e.id);
-    const number = new Map(this.order.map((id, i) => [id, i]));
-    const ends = new Int32Array(edges.flatMap((e) => [number.get(e.head)!, number.get(e.tail)!]));
-    const places = new Float32Array(2 * entities.length);
-    this.order.forEach((id, i) => {
-      const at = this.places.get(id);
+  private lay(): void {
+    const number = new Map(this.entities.map((e, i) => [e.id, i]));
+    const ends = new Int32Array(this.edges.flatMap((e) => [number.get(e.head)!, number.get(e.tail)!]));
+    const places = new Float32Array(2 * this.entities.length);
+    this.entities.forEach((e, i) => {
+      const at = this.places.get(e.id);
       places[2 * i] = at?.x ?? Number.NaN;
       places[2 * i + 1] = at?.y ?? Number.NaN;
     });
-    this.worker.postMessage({ turn: ++this.turn, edges: ends, places });
+    this.layouter.postMessage({ turn: ++this.layout, edges: ends, places });
   }
 
   private put(places: Float32Array): void {
-    this.order.forEach((id, i) => this.places.set(id, { x: places[2 * i]!, y: places[2 * i + 1]! }));
-    const still = this.still() || this.fitting;
-    const layout = this.core.layout({
-      name: "preset",
-      positions: (node: NodeSingular | string) => this.places.get(typeof node === "string" ? node : node.id())!,
-      animate: !still,
-      animationDuration: 350,
-      fit: this.fitting,
-      padding: 30,
-    } as unknown as cytoscape.LayoutOptions);
-    this.fitting = false;
-    layout.one("layoutstop", () => {
-      this.box.dataset.placed = String(this.order.length);
-      this.look();
-      this.on.onPlaced();
+    this.entities.forEach((e, i) => this.places.set(e.id, { x: places[2 * i]!, y: places[2 * i + 1]! }));
+    this.settle();
+  }
+
+  /** What the server did not place lies beside what it belongs to; the others stay where they are. */
+  private seat(): void {
+    this.layout++;
+    const lost = new Set(this.entities.filter((e) => !this.places.has(e.id)).map((e) => e.id));
+    let turn = 0;
+    for (const edge of lost.size ? this.edges : []) {
+      for (const [id, other] of [[edge.head, edge.tail], [edge.tail, edge.head]] as const) {
+        const at = this.places.get(other);
+        if (!at || !lost.delete(id)) continue;
+        const angle = 2.4 * turn++;
+        this.places.set(id, { x: at.x + STEP * Math.cos(angle), y: at.y + STEP * Math.sin(angle) });
+      }
+    }
+    for (const id of lost) this.places.set(id, { x: 2.4 * STEP * turn++, y: 0 });
+  }
+
+  private settle(): void {
+    this.rebuild();
+    this.box.dataset.placed = String(this.entities.length);
+    if (this.fitting) {
+      this.fitting = false;
+      this.eye.camera = this.eye.fitting(this.scene, this.everything(), PADDING);
+    }
+    this.look();
+    this.draw();
+    this.on.onPlaced();
+  }
+
+  private rebuild(): void {
+    this.scene = sceneOf(this.entities, this.edges, this.places, this.served);
+    this.looked = lookedAt(this.scene, this.chosen, this.marked);
+    this.changed();
+  }
+
+  /** The picture is of another state now. */
+  private changed(): void {
+    this.turn++;
+    const { x, y, radius, kind, heads, tails, width, between, circles, links } = this.scene;
+    const order: Order = { shapes: { x, y, radius, kind, heads, tails, width, between, circles, links } };
+    this.painter.postMessage(order);
+    this.draw();
+  }
+
+  private draw(): void {
+    this.frameAsked ||= requestAnimationFrame(() => {
+      this.frameAsked = 0;
+      this.compose();
     });
-    layout.run();
   }
 
-  private still(): boolean {
-    return this.large || matchMedia("(prefers-reduced-motion: reduce)").matches;
+  private compose(): void {
+    const [width, height] = this.eye.size();
+    const ratio = Math.min(2, devicePixelRatio || 1);
+    const [w, h] = [Math.round(width * ratio), Math.round(height * ratio)];
+    if (this.canvas.width !== w) this.canvas.width = w;
+    if (this.canvas.height !== h) this.canvas.height = h;
+    if (!w || !h) return;
+    const { pen } = this;
+    const { camera } = this.eye;
+    pen.setTransform(1, 0, 0, 1, 0, 0);
+    pen.clearRect(0, 0, w, h);
+    const { picture: held } = this;
+    if (held) {
+      const by = (camera.zoom * ratio) / held.sheet.camera.zoom;
+      const left = (held.sheet.camera.x - camera.x) * camera.zoom * ratio + w / 2 - (held.sheet.width * by) / 2;
+      const top = (held.sheet.camera.y - camera.y) * camera.zoom * ratio + h / 2 - (held.sheet.height * by) / 2;
+      const sharp = Math.abs(by - 1) < 1e-6;
+      pen.drawImage(held.picture, sharp ? Math.round(left) : left, sharp ? Math.round(top) : top, held.sheet.width * by, held.sheet.height * by);
+    }
+    if (!this.painting && !this.fresh(w, h, ratio)) {
+      this.painting = this.turn;
+      const sheet = {
+        camera: { ...camera, zoom: camera.zoom * ratio },
+        width: Math.round(w * (1 + 2 * MARGIN)),
+        height: Math.round(h * (1 + 2 * MARGIN)),
+        ratio,
+      };
+      const order: Order = { sheet, inks: this.looks, turn: this.turn };
+      this.painter.postMessage(order);
+    }
+    pen.setTransform(ratio, 0, 0, ratio, 0, 0);
+    emphasise(pen, this.scene, camera, width, height, this.looks, this.looked);
+    for (const name of this.names(width, height)) {
+      const ink = { text: this.looks.text, halo: this.looks.bg };
+      const drawn = this.letters.picture(name.text, name.size, name.bold, ink, ratio);
+      pen.drawImage(drawn, name.x - drawn.width / ratio / 2, name.y - drawn.height / ratio / 2, drawn.width / ratio, drawn.height / ratio);
+    }
   }
 
-  private look(): void {
-    const named = new Set(this.framed);
-    let around: cytoscape.CollectionReturnValue = this.core.nodes().filter((node) => named.has(node.id()));
-    if (named.size === 1) around = around.closedNeighborhood();
-    this.framed = [];
-    if (around.nonempty()) this.core.animate({ fit: { eles: around, padding: 50 }, duration: this.still() ? 0 : 300 });
+  /** The picture shows this state, at this zoom, and all of the view. */
+  private fresh(w: number, h: number, ratio: number): boolean {
+    const held = this.picture;
+    if (!held || held.turn !== this.turn || held.sheet.ratio !== ratio) return false;
+    const { sheet } = held;
+    const [dx, dy] = [Math.abs(sheet.camera.x - this.eye.camera.x), Math.abs(sheet.camera.y - this.eye.camera.y)];
+    const [roomX, roomY] = [(sheet.width - w) / 2, (sheet.height - h) / 2];
+    return Math.abs(sheet.camera.zoom / ratio / this.eye.camera.zoom - 1) < 1e-6 && dx * sheet.camera.zoom <= 0.9 * roomX && dy * sheet.camera.zoom <= 0.9 * roomY;
   }
 
-  /** The entity or edge that is looked at, and the path that is shown. */
+  private names(width: number, height: number): Name[] {
+    const { scene } = this;
+    const { camera } = this.eye;
+    const labels: number[] = [];
+    if (camera.zoom >= LABELLED_ZOOM && !this.served) {
+      for (let i = 0; i < scene.labels.length && labels.length < MOST_LABELS; i++) if (scene.labels[i]) labels.push(i);
+    }
+    const { entity, path, beside } = this.looked;
+    return placeNames(scene, camera, width, height, [...(entity < 0 ? [] : [entity]), ...path, ...beside], labels, this.letters);
+  }
+
   mark(chosen: string, path: string[]): void {
     this.chosen = chosen;
     this.marked = path;
-    this.paint();
-  }
-
-  private paint(): void {
-    const core = this.core;
-    core.batch(() => {
-      core.elements(".chosen, .on, .beside").removeClass("chosen on beside");
-      for (const id of this.marked) core.getElementById(id).addClass("on");
-      const chosen = core.getElementById(this.chosen) as cytoscape.CollectionReturnValue;
-      chosen.addClass("chosen");
-      chosen.neighborhood("node").addClass("beside");
-      chosen.connectedNodes().addClass("beside");
-    });
+    this.looked = lookedAt(this.scene, chosen, path);
+    this.draw();
   }
 
   /** Shows an entity with all that belongs to it, or several entities, once they have their places. */
@@ -245,41 +254,61 @@ export class Drawing {
     this.framed = ids;
   }
 
+  private look(): void {
+    const { scene } = this;
+    const numbers = this.framed.flatMap((id) => scene.number.get(id) ?? []);
+    const alone = this.framed.length === 1;
+    this.framed = [];
+    if (!numbers.length) return;
+    if (alone) {
+      const own = numbers[0]!;
+      // a graph that the server placed may have neighbours everywhere: those of its community do
+      const near = (other: number) => !this.served || Math.hypot(scene.x[own]! - scene.x[other]!, scene.y[own]! - scene.y[other]!) < 12 * STEP;
+      scene.heads.forEach((a, i) => {
+        const b = scene.tails[i]!;
+        if ((a === own && near(b)) || (b === own && near(a))) numbers.push(a === own ? b : a);
+      });
+    }
+    this.eye.fly(this.eye.fitting(scene, numbers, 50, this.served ? 1.2 : 1.6));
+  }
+
   /** Moves there if it cannot be seen. */
   reveal(id: string): void {
-    const element = this.core.getElementById(id);
-    if (element.empty()) return;
-    const view = this.core.extent();
-    const box = element.boundingBox();
-    const seen = box.x1 >= view.x1 && box.x2 <= view.x2 && box.y1 >= view.y1 && box.y2 <= view.y2;
-    if (!seen) this.core.center(element);
-    if (this.core.zoom() < 0.4) this.core.zoom({ level: 0.9, position: this.places.get(id) ?? { x: 0, y: 0 } });
+    const i = this.scene.number.get(id);
+    if (i === undefined) return;
+    const [width, height] = this.eye.size();
+    const { camera } = this.eye;
+    const [x, y] = [this.scene.x[i]!, this.scene.y[i]!];
+    const off = Math.abs(x - camera.x) * camera.zoom > width / 2 - 20 || Math.abs(y - camera.y) * camera.zoom > height / 2 - 20;
+    if (off || camera.zoom < 0.4) this.eye.fly({ x, y, zoom: camera.zoom < 0.4 ? 0.9 : camera.zoom });
   }
 
   /** The nearest entity in a direction, for arrow keys; from the middle of the view where none is chosen. */
-  beside(dx: number, dy: number): string | undefined {
-    const view = this.core.extent();
-    const from = this.places.get(this.chosen) ?? { x: (view.x1 + view.x2) / 2, y: (view.y1 + view.y2) / 2 };
+  toward(dx: number, dy: number): string | undefined {
+    const from = this.places.get(this.chosen) ?? this.eye.camera;
     let best: [number, string] | undefined;
-    for (const id of this.order) {
-      const at = this.places.get(id);
-      if (!at || id === this.chosen) continue;
-      const along = (at.x - from.x) * dx + (at.y - from.y) * dy;
-      const across = Math.abs((at.x - from.x) * dy - (at.y - from.y) * dx);
-      if (along <= 0 || across > along) continue;
+    this.scene.ids.forEach((id, i) => {
+      if (id === this.chosen) return;
+      const along = (this.scene.x[i]! - from.x) * dx + (this.scene.y[i]! - from.y) * dy;
+      const across = Math.abs((this.scene.x[i]! - from.x) * dy - (this.scene.y[i]! - from.y) * dx);
+      if (along <= 0 || across > along) return;
       const far = along + 2 * across;
       if (!best || far < best[0]) best = [far, id];
-    }
+    });
     return best?.[1];
   }
 
   zoom(by: number): void {
-    const middle = { x: this.core.width() / 2, y: this.core.height() / 2 };
-    this.core.zoom({ level: this.core.zoom() * by, renderedPosition: middle });
+    const [width, height] = this.eye.size();
+    this.eye.zoom(width / 2, height / 2, by);
   }
 
   fit(): void {
-    this.core.fit(undefined, 30);
+    this.eye.fly(this.eye.fitting(this.scene, this.everything(), PADDING));
+  }
+
+  private everything(): number[] {
+    return this.scene.ids.map((_, i) => i);
   }
 
   /** What is shown next fills the view. */
@@ -287,9 +316,75 @@ export class Drawing {
     this.fitting = true;
   }
 
-  close(): void {
-    for (const stop of this.watching) stop();
-    this.worker.terminate();
-    this.core.destroy();
+  /** What is drawn, with places in pixels of the box. */
+  seen(): { entities: { id: string; name: string; x: number; y: number }[]; edges: { key: string; label: string; on: boolean }[]; names: string[] } {
+    const [width, height] = this.eye.size();
+    const marked = new Set(this.marked);
+    const { scene } = this;
+    const { camera } = this.eye;
+    return {
+      entities: scene.ids.map((id, i) => ({
+        id,
+        name: scene.names[i]!,
+        x: (scene.x[i]! - camera.x) * camera.zoom + width / 2,
+        y: (scene.y[i]! - camera.y) * camera.zoom + height / 2,
+      })),
+      edges: scene.keys.map((key, i) => ({ key, label: scene.labels[i]!, on: marked.has(key) })),
+      names: this.names(width, height).map((name) => name.text),
+    };
   }
+
+  close(): void {
+    for (const stop of this.stops) stop();
+    cancelAnimationFrame(this.frameAsked);
+    this.eye.stop();
+    this.layouter.terminate();
+    this.painter.terminate();
+    this.picture?.picture.close();
+    this.canvas.remove();
+  }
+
+  // ------------------------------------------------------------------ hands
+  private entityAt(x: number, y: number, reach: number): number {
+    return entityAt(this.scene, ...this.eye.world(x, y), reach / this.eye.camera.zoom);
+  }
+
+  private edgeAt(x: number, y: number, reach: number): number {
+    const around = new Set(this.looked.around);
+    const seen = (i: number) => around.has(i) || !this.scene.between[i];
+    return edgeAt(this.scene, ...this.eye.world(x, y), reach / this.eye.camera.zoom, seen);
+  }
+
+  /** The community there, where its entities cannot be told apart. */
+  private closedAt(x: number, y: number): Circle | undefined {
+    return fromAfar(this.eye.camera.zoom) ? circleAt(this.scene, ...this.eye.world(x, y)) : undefined;
+  }
+
+  private tap(x: number, y: number, again: boolean, reach: number): void {
+    const closed = this.closedAt(x, y);
+    if (closed) {
+      const [width, height] = this.eye.size();
+      const zoom = Math.min(width, height) / (2.1 * closed.radius);
+      this.eye.fly({ x: closed.x, y: closed.y, zoom: Math.min(1.2, Math.max(zoom, this.eye.camera.zoom * 1.5)) });
+      return;
+    }
+    const entity = this.entityAt(x, y, reach);
+    if (entity >= 0) {
+      const id = this.scene.ids[entity]!;
+      if (again) this.on.onExpand(id);
+      else this.on.onEntity(id);
+      return;
+    }
+    const edge = this.edgeAt(x, y, reach);
+    if (edge >= 0) this.on.onEdge(this.scene.keys[edge]!);
+  }
+
+  private drag(x: number, y: number): void {
+    const [wx, wy] = this.eye.world(x, y);
+    this.places.set(this.scene.ids[this.held]!, { x: wx, y: wy });
+    this.scene.x[this.held] = wx;
+    this.scene.y[this.held] = wy;
+    this.changed();
+  }
+
 }

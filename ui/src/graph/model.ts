@@ -1,6 +1,7 @@
 /** The knowledge graph as the server tells it, and the part of it that is shown. */
 
 import { get } from "../api";
+import type { Circle, Places } from "./scene";
 
 export const KINDS = ["name", "term", "identifier", "standard", "definition", "heading", "date", "number"] as const;
 export type Kind = (typeof KINDS)[number];
@@ -55,6 +56,13 @@ export interface GraphMap {
   tails: number[];
   weights: number[];
   labels: string[] | null;
+  x: number[];
+  y: number[];
+  /** Of each entity: its place in `communities`. */
+  community: number[];
+  communities: Circle[];
+  /** Edges between these entities that stand out less. */
+  hidden: number;
   truncated: boolean;
 }
 
@@ -66,11 +74,22 @@ export interface Community {
   chunks: number;
 }
 
+export interface Decision {
+  kind: "merge" | "split";
+  a: string;
+  b: string;
+  a_name: string;
+  b_name: string;
+  at: number;
+  by: string;
+}
+
 export interface GraphStatus {
   chunks: number;
   waiting: number;
   entities: number;
   edges: number;
+  decisions: number;
 }
 
 export function addressOf(collection: string, rest = "", query: Record<string, string | number | boolean> = {}): string {
@@ -97,6 +116,9 @@ export class Shown {
   readonly entities = new Map<string, Entity>();
   readonly edges = new Map<string, Edge>();
   readonly expanded = new Set<string>();
+  /** Where the server placed the whole graph, where that is shown. */
+  served: Places | undefined;
+  hidden = 0;
 
   add(entities: Iterable<Entity>, edges: Iterable<Edge>): void {
     for (const entity of entities) this.entities.set(entity.id, entity);
@@ -109,7 +131,9 @@ export class Shown {
     }
   }
 
-  addMap(map: GraphMap): void {
+  addMap(map: GraphMap, whole: boolean): void {
+    if (whole) this.served = { at: new Map(map.entities.map((e, i) => [e.id, { x: map.x[i]!, y: map.y[i]!, circle: map.community[i]! }])), circles: map.communities };
+    this.hidden = map.hidden;
     const id = (place: number) => map.entities[place]!.id;
     this.add(
       map.entities,

@@ -1,7 +1,7 @@
 /** What stands beside the drawing: an entity, an edge, a path or the communities, each down to its passages. */
 
 import type { ComponentChildren } from "preact";
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { post } from "../api";
 import { number, t } from "../i18n";
 import { Confirm, Failure, Icon, Loading, useGet } from "../parts";
@@ -26,8 +26,13 @@ export interface Acts {
 }
 
 export function Panel(props: { title: string; acts: Acts; children: ComponentChildren; lead?: ComponentChildren }) {
+  const section = useRef<HTMLElement>(null);
+  useEffect(() => {
+    // what had the focus is gone, as a connection in a list that was followed: it goes on here, and not from the top
+    if (document.activeElement === document.body) section.current?.focus({ preventScroll: true });
+  }, [props.title]);
   return (
-    <section class="graph-panel" aria-label={props.title}>
+    <section class="graph-panel" aria-label={props.title} ref={section} tabIndex={-1}>
       <div class="source-head">
         <div class="grow">
           <h2 class="breakable">{props.title}</h2>

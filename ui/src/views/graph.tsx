@@ -3,6 +3,7 @@
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { type Collection, get, type Job, post, type Session } from "../api";
 import { Drawing } from "../graph/canvas";
+import { DecisionsPanel } from "../graph/decisions";
 import { KindName } from "../graph/kinds";
 import { addressOf, type GraphMap, type GraphStatus, keyOf, type Kind, KINDS, type Neighbourhood, neighbourhood, type Path, Shown } from "../graph/model";
 import { type Acts, CommunitiesPanel, EdgePanel, EntityPanel, PathPanel } from "../graph/panel";
@@ -51,6 +52,7 @@ function OfCollection(props: { session: Session; collection: string; collections
   const [path, setPath] = useState<Path>();
   const [failed, setFailed] = useState<unknown>();
   const [around, setAround] = useState(AROUND);
+  const [epoch, setEpoch] = useState(0);
   const wanted = { entity: query.get("entity") ?? "", edge: query.get("edge") ?? "", from: query.get("from") ?? "", to: query.get("to") ?? "", list: query.get("list") ?? "", all: query.get("all") ?? "" };
   const toExpand = useRef(wanted.entity);
   const ready = (status.data?.entities ?? 0) > 0;
@@ -125,7 +127,9 @@ function OfCollection(props: { session: Session; collection: string; collections
     setPlacing(true);
     get<GraphMap>(addressOf(collection, "/map", { limit: wanted.all ? WHOLE : FIRST }), stop.signal).then(
       (map) => {
-        shown.current.addMap(map);
+        if (wanted.all) shown.current = new Shown();
+        shown.current.addMap(map, wanted.all !== "");
+        if (wanted.all && found) shown.current.add([found.entity], []);
         change();
       },
       (e) => {
@@ -135,7 +139,7 @@ function OfCollection(props: { session: Session; collection: string; collections
       },
     );
     return () => stop.abort();
-  }, [ready, wanted.all]);
+  }, [ready, wanted.all, epoch]);
 
   useEffect(() => {
     setFailed(undefined);
@@ -181,7 +185,7 @@ function OfCollection(props: { session: Session; collection: string; collections
     const edges = [...shown.current.edges.values()].filter((e) => ids.has(e.head) && ids.has(e.tail) && (!labelled || e.label));
     return { entities, edges };
   }, [version, hidden, labelled, wanted.entity]);
-  useEffect(() => drawing.current?.show(visible.entities, visible.edges), [visible]);
+  useEffect(() => drawing.current?.show(visible.entities, visible.edges, shown.current.served), [visible]);
   useEffect(() => {
     const on = path ? [...path.entities.map((e) => e.id), ...path.edges.map(keyOf)] : [];
     drawing.current?.mark(wanted.entity || wanted.edge, on);
@@ -192,7 +196,7 @@ function OfCollection(props: { session: Session; collection: string; collections
     const ways: Record<string, [number, number]> = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
     const way = ways[event.key];
     if (way) {
-      const next = drawing.current?.beside(...way);
+      const next = drawing.current?.toward(...way);
       if (next) acts.open(next, false);
       if (next) drawing.current?.reveal(next);
     } else if (event.key === "Enter" && wanted.entity) acts.open(wanted.entity, true);
@@ -200,6 +204,13 @@ function OfCollection(props: { session: Session; collection: string; collections
     else if (event.key === "0") drawing.current?.fit();
     else return;
     event.preventDefault();
+  };
+  /** Entities are others than before: what is drawn is asked for anew. */
+  const renewed = () => {
+    shown.current = new Shown();
+    drawing.current?.refit();
+    setEpoch((n) => n + 1);
+    status.reload();
   };
   const build = () => post<Job>(addressOf(collection, ":build"), {}).then(status.reload, setError);
   const clear = () => {
@@ -228,9 +239,15 @@ function OfCollection(props: { session: Session; collection: string; collections
               ))}
             </select>
           )}
-          <button type="button" class="small" aria-pressed={wanted.list !== ""} onClick={() => at({ list: wanted.list ? "" : "communities" })}>
+          <button type="button" class="small" aria-pressed={wanted.list === "communities"} onClick={() => at({ list: wanted.list === "communities" ? "" : "communities" })}>
             {t("graphCommunities")}
           </button>
+          {(status.data.decisions > 0 || wanted.list === "decisions") && (
+            <button type="button" class="small" aria-pressed={wanted.list === "decisions"} onClick={() => at({ list: wanted.list === "decisions" ? "" : "decisions" })}>
+              {t("graphDecisions")}
+              <span class="badge">{number(status.data.decisions)}</span>
+            </button>
+          )}
           <button type="button" class="small" aria-pressed={wanted.all !== ""} onClick={() => (wanted.all ? clear() : at({ ...wanted, all: "1" }))}>
             {t("graphAll")}
           </button>
@@ -278,7 +295,7 @@ function OfCollection(props: { session: Session; collection: string; collections
           <div class="drawing-frame">
             <div
               ref={box}
-              class="drawing __________cytoscape_container"
+              class="drawing"
               tabIndex={0}
               role="application"
               aria-label={t("graphCanvas", { n: number(visible.entities.length), m: number(visible.edges.length) })}
@@ -298,6 +315,7 @@ function OfCollection(props: { session: Session; collection: string; collections
             </div>
             <p class="drawing-counts soft small-text">
               {t("graphShown", { n: number(visible.entities.length), all: number(status.data.entities), m: number(visible.edges.length) })}
+              {shown.current.hidden > 0 && t("graphHidden", { n: number(shown.current.hidden) })}
             </p>
           </div>
         )}
@@ -316,6 +334,8 @@ function OfCollection(props: { session: Session; collection: string; collections
             <EdgePanel acts={acts} head={head ?? ""} tail={tail ?? ""} names={name} />
           ) : wanted.from ? (
             <PathPanel acts={acts} found={path} error={failed} />
+          ) : wanted.list === "decisions" ? (
+            <DecisionsPanel acts={acts} renewed={renewed} />
           ) : (
             <CommunitiesPanel acts={acts} />
           )}
