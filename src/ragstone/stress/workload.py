@@ -111,7 +111,7 @@ class Workload:
             (self.tell, 12), (self._recollecting.forget, 5), (self.extract, 6), (self.decide, 3),
         ]  # fmt: skip
         rare: list[tuple[Callable[[], None], int]] = [
-            (self.trim, 4), (self.tidy, 3), (self.rebuild, 2), (self.drop, 3), (self.change_spaces, 8),
+            (self.trim, 4), (self.tidy, 3), (self.rebuild, 2), (self.purge, 2), (self.drop, 3), (self.change_spaces, 8),
         ]  # fmt: skip
         self._operations = usual + (rare if administers else [])
 
@@ -264,6 +264,9 @@ class Workload:
 
     def rebuild(self) -> None:
         self._kb.rebuild()
+
+    def purge(self) -> None:
+        self._kb.purge()
 
     def trim(self) -> None:
         with indexer_lock(self._kb.store.folder) as held:
