@@ -35,7 +35,7 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "sync": ("documents", "Bring the data to the state of the folders that were added."),
         "watch": ("documents", "Add folders and follow their changes."),
         "list": ("documents", "List documents."),
-        "show": ("documents", "Show a document, a page or a span of it."),
+        "show": ("showing", "Show a document, a page or a span of it."),
         "remove": ("documents", "Remove documents from the data; files stay."),
     },
     "Memory": {
@@ -77,8 +77,8 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "completion": ("configuration", "Print a completion script for a shell."),
     },
     "Measuring": {
-        "eval": ("measuring", "Measure retrieval or answers on judged questions."),
-        "bench": ("measuring", "Measure speed and memory; compare two reports."),
+        "eval": ("evaluating", "Measure retrieval or answers on judged questions."),
+        "bench": ("benchmarking", "Measure speed and memory; compare two reports."),
         "profile": ("profiling", "Watch what a running server does; draw a flame graph."),
         "compare": ("comparing", "Compare language models and say which to use."),
         "stress": ("stressing", "Kill it, cut its power, fill its disk, and check that nothing is lost."),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +11,7 @@ from ..errors import BackupDamaged, InputError
 from ..records import SCHEMA_VERSION
 from .records.upkeep import BackupRecord, BackupsRecord, RestoreRecord
 from .session import Session, command, commands
-from .terminal import Column, duration, flat, plural, size
+from .terminal import Column, duration, flat, instant, plural, size
 
 app = commands()
 
@@ -92,7 +91,7 @@ def _list(session: Session, path: Path, check: bool) -> int:
         terminal.table(
             columns,
             [
-                (f"{m.generation}", _moment(m.created), size(m.total), _state(problems.get(m.generation), check))
+                (f"{m.generation}", instant(m.created), size(m.total), _state(problems.get(m.generation), check))
                 for m in found
             ],
         )
@@ -105,10 +104,6 @@ def _state(problems: list[str] | None, check: bool) -> str:
     if not check:
         return "not checked"
     return "; ".join(problems) if problems else "whole"
-
-
-def _moment(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
 @command(app)
@@ -146,7 +141,7 @@ def restore(
         terminal.json(record)
         return 0
     terminal.line(
-        f"Restored generation {report.generation} of {_moment(report.created)} to {flat(str(folder))}: "
+        f"Restored generation {report.generation} of {instant(report.created)} to {flat(str(folder))}: "
         f"{plural(report.documents, 'document')}, {size(report.size)}, in {duration(report.seconds)}."
     )
     return 0

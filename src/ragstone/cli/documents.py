@@ -1,13 +1,12 @@
-"""Commands about documents: add, sync, watch, list, show, remove."""
+"""Commands about documents: add, sync, watch, list, remove."""
 
 from __future__ import annotations
 
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, get_args
 
@@ -16,18 +15,16 @@ import typer
 from ..errors import InputError, ModelError, NotFound, ReadError
 from ..ingest.names import path_of
 from ..records import SCHEMA_VERSION, document_record
-from ..types import Document, FileState, Filter, IngestReport, MetadataValue
-from .records.documents import IngestRecord, ListRecord, RemoveRecord, ShowRecord, ingest_record
+from ..types import FileState, IngestReport
+from .filters import After, Before, Languages, MediaTypes, MetaFilter, PathGlobs, chosen, key_values
+from .records.documents import IngestRecord, ListRecord, RemoveRecord, ingest_record
 from .session import Session, command, commands, existing
-from .terminal import Column, Terminal, duration, escape, flat, plural, size
+from .terminal import Column, duration, flat, moment, plural, size
 
 if TYPE_CHECKING:
     from ..knowledge_base import KnowledgeBase
 
 app = commands()
-
-EXCERPT = 1_000
-"""Characters of a document that `show` prints unless told otherwise."""
 
 STORED_IS_SAFE = "Everything stored so far is safe and searchable; run the same command again to go on."
 
@@ -42,28 +39,6 @@ Strict = Annotated[bool, typer.Option("--strict", help="Exit with 4 when any fil
 Meta = Annotated[
     list[str] | None,
     typer.Option("--meta", metavar="KEY=VALUE", help="Attach metadata; may be repeated.", show_default=False),
-]
-MetaFilter = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--meta", metavar="KEY=VALUE", help="Only documents with this metadata; may be repeated.", show_default=False
-    ),
-]
-PathGlobs = Annotated[
-    list[str] | None,
-    typer.Option("--path", metavar="GLOB", help="Only these paths; ** crosses folders.", show_default=False),
-]
-MediaTypes = Annotated[
-    list[str] | None, typer.Option("--type", metavar="MEDIA_TYPE", help="Only these types.", show_default=False)
-]
-Languages = Annotated[
-    list[str] | None, typer.Option("--language", metavar="CODE", help="Only these languages.", show_default=False)
-]
-After = Annotated[
-    str | None, typer.Option("--after", metavar="DATE", help="Only files changed since then.", show_default=False)
-]
-Before = Annotated[
-    str | None, typer.Option("--before", metavar="DATE", help="Only files changed before then.", show_default=False)
 ]
 
 
@@ -199,52 +174,11 @@ def list_(
         Column("Collection", optional=len({d.collection for d in documents}) < 2),
     ]
     rows = [
-        (d.uri, d.title, d.media_type, d.language, str(d.characters), str(d.chunks), _moment(d.modified), d.collection)
+        (d.uri, d.title, d.media_type, d.language, str(d.characters), str(d.chunks), moment(d.modified), d.collection)
         for d in documents
     ]
     if rows:
         session.terminal.table(columns, rows)
-    return 0
-
-
-@command(app)
-def show(
-    session: Session,
-    uri: Annotated[str, typer.Argument(metavar="DOCUMENT", help="Uri, path, or the end of a uri.")],
-    page: Annotated[int | None, typer.Option(help="One page.", min=1, show_default=False)] = None,
-    span: Annotated[
-        str | None, typer.Option(metavar="START:END", help="From one character to another.", show_default=False)
-    ] = None,
-    text: Annotated[bool, typer.Option("--text", help="The whole text and nothing else.")] = False,
-) -> int:
-    """Show a document, a page or a span of it.
-
-    Offsets are those that citations and hits carry. Without --collection, it may lie in any.
-    """
-    if sum((page is not None, span is not None, text)) > 1:
-        raise InputError("--page, --span and --text exclude each other.")
-    with session.open(read_only=True) as kb:
-        document = _find(kb, existing(uri), session.one_or_all)
-        whole = kb.text(document.uri, document.collection)
-    start, end = 0, len(whole)
-    if page is not None:
-        start, end = _page(document, page)
-    elif span is not None:
-        start, end = _span(span, len(whole))
-    terminal = session.terminal
-    if terminal.as_json:
-        record: ShowRecord = {
-            "schema_version": SCHEMA_VERSION,
-            "document": document_record(document),
-            "start": start,
-            "end": end,
-            "text": whole[start:end],
-        }
-        terminal.json(record)
-    elif page is not None or span is not None or text:
-        _print_text(terminal, whole[start:end])
-    else:
-        _overview(terminal, document, whole)
     return 0
 
 
@@ -294,58 +228,6 @@ def remove(
                 f"`ragstone sync` follows {root} and brings back what is still there; ingest.exclude keeps it out."
             )
     return 0
-
-
-def chosen(
-    path: Sequence[str] | None,
-    media_type: Sequence[str] | None,
-    language: Sequence[str] | None,
-    meta: Sequence[str] | None,
-    after: str | None,
-    before: str | None,
-) -> Filter | None:
-    """The filter that the options of `list`, `search` and `ask` describe; None: everything."""
-    wanted = Filter(
-        path=tuple(path or ()),
-        media_type=tuple(media_type or ()),
-        language=tuple(language or ()),
-        metadata=tuple(key_values(meta).items()),
-        modified_after=_posix("--after", after),
-        modified_before=_posix("--before", before),
-    )
-    return wanted or None
-
-
-def key_values(pairs: Sequence[str] | None) -> dict[str, MetadataValue]:
-    """`KEY=VALUE` texts; true, false and numbers become such. Raises InputError."""
-    values: dict[str, MetadataValue] = {}
-    for pair in pairs or ():
-        key, equals, value = pair.partition("=")
-        if not equals or not key.strip():
-            raise InputError(f"--meta {pair} is not KEY=VALUE.")
-        values[key.strip()] = _scalar(value.strip())
-    return values
-
-
-def _scalar(text: str) -> MetadataValue:
-    if text.lower() in ("true", "false"):
-        return text.lower() == "true"
-    for number in (int, float):
-        try:
-            return number(text)
-        except ValueError:
-            continue
-    return text
-
-
-def _posix(option: str, text: str | None) -> float | None:
-    if text is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise InputError(f"{option} {text} is not a date.", "Write 2026-11-20 or 2026-11-20T10:00.") from None
-    return moment.timestamp()
 
 
 def _embed_and_report(
@@ -399,79 +281,6 @@ def _outcome(report: IngestReport, *, strict: bool) -> int:
     failed = report.count("failed")
     left_out = failed + report.count("skipped")
     return ReadError.exit_code if (strict and failed) or (report.files and left_out == len(report.files)) else 0
-
-
-def _find(kb: KnowledgeBase, uri: str, collection: str | None) -> Document:
-    """The document in `collection`, or, with None, in whichever collection it is. Raises NotFound."""
-    names = kb.store.collections() if collection is None else [collection]
-    found: list[Document] = []
-    refused: list[str] = []
-    for name in names:
-        try:
-            found.append(kb.document(uri, name))
-        except NotFound as error:
-            refused.append(error.message)
-    if not found:
-        raise NotFound(" ".join(refused) or "there are no documents yet.", "`ragstone list` shows what is there.")
-    if len(found) > 1:
-        where = ", ".join(document.collection for document in found)
-        raise NotFound(f"{uri} is in several collections: {where}.", "Name one with --collection.")
-    return found[0]
-
-
-def _page(document: Document, number: int) -> tuple[int, int]:
-    for page in document.pages:
-        if page.number == number:
-            return page.start, page.end
-    last = document.pages[-1].number if document.pages else 0
-    there = "It has no pages." if not last else "It has one page." if last == 1 else f"It has pages 1 to {last}."
-    raise NotFound(f"{document.uri} has no page {number}.", there)
-
-
-def _span(text: str, length: int) -> tuple[int, int]:
-    first, colon, last = text.partition(":")
-    try:
-        start, end = int(first or 0), int(last) if last else length
-    except ValueError:
-        colon = ""
-    if not colon:
-        raise InputError(f"--span {text} is not START:END.", "Two character offsets, e.g. --span 120:260.")
-    if not 0 <= start <= end <= length:
-        raise InputError(f"--span {text} is outside of the document.", f"It has {length} characters.")
-    return start, end
-
-
-def _overview(terminal: Terminal, document: Document, text: str) -> None:
-    facts = [
-        ("Title", document.title),
-        ("Type", document.media_type),
-        ("Language", document.language or "unknown"),
-        ("Size", f"{size(document.size)}, {document.characters:,} characters, {plural(document.chunks, 'chunk')}"),
-        ("Pages", str(len(document.pages)) if document.pages else ""),
-        ("Modified", _moment(document.modified)),
-        ("Added", _moment(document.added)),
-        *((f"  {key}", str(value)) for key, value in document.metadata.items()),
-    ]
-    terminal.line(flat(document.uri), style="bold")
-    for name, value in facts:
-        if value:
-            terminal.line(f"{flat(name):<10}{flat(value)}")
-    terminal.line()
-    _print_text(terminal, text[:EXCERPT])
-    if len(text) > EXCERPT:
-        terminal.note(f"… {len(text) - EXCERPT:,} more characters: ragstone show --text {document.uri}")
-
-
-def _print_text(terminal: Terminal, text: str) -> None:
-    """Document text: as it is into a pipe, so that offsets stay true; with visible controls on a terminal."""
-    if terminal.out_is_terminal:
-        terminal.line(escape(text))
-    else:
-        sys.stdout.write(text if text.endswith("\n") else text + "\n")
-
-
-def _moment(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).astimezone().strftime("%Y-%m-%d %H:%M") if seconds else ""
 
 
 @contextmanager

@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -16,7 +15,7 @@ from ..records import SCHEMA_VERSION
 from ..types import Job
 from .records.jobs import JobDetail, JobRecord, JobsRecord
 from .session import Session, before, command, commands
-from .terminal import Column, duration, flat, plural
+from .terminal import Column, duration, flat, instant, plural
 
 if TYPE_CHECKING:
     from ..jobs.uploads import Uploads
@@ -63,7 +62,7 @@ def jobs_list(
     columns = [Column("Job"), Column("Kind"), Column("State"), Column("Put"), Column("Progress"),
                Column("Last failure", wrap=True)]  # fmt: skip
     terminal.table(columns, [
-        (job.id, job.kind, "cancelling" if job.cancelling else job.state, _moment(job.created), _progress(job),
+        (job.id, job.kind, "cancelling" if job.cancelling else job.state, instant(job.created), _progress(job),
          flat(job.failures[-1].message) if job.failures else "")
         for job in found
     ])  # fmt: skip
@@ -216,13 +215,13 @@ def _show(session: Session, job: Job) -> int:
         ("job", job.id),
         ("kind", job.kind),
         ("state", "cancelling" if job.cancelling else job.state),
-        ("put", _moment(job.created)),
+        ("put", instant(job.created)),
         ("attempts", f"{job.attempts}"),
         ("progress", _progress(job)),
     ]
     if job.ended is not None:
-        rows.append(("ended", f"{_moment(job.ended)}, after {duration(job.ended - job.created)}"))
-    rows += [("failure", flat(f"{_moment(f.at)} {f.code}: {f.message} {f.hint}".strip())) for f in job.failures]
+        rows.append(("ended", f"{instant(job.ended)}, after {duration(job.ended - job.created)}"))
+    rows += [("failure", flat(f"{instant(f.at)} {f.code}: {f.message} {f.hint}".strip())) for f in job.failures]
     terminal.table([Column("Field"), Column("Value", wrap=True)], rows)
     return 0
 
@@ -230,10 +229,6 @@ def _show(session: Session, job: Job) -> int:
 def _progress(job: Job) -> str:
     progress = job.progress
     return f"{progress.done:,} of {progress.total:,}" if progress.total else ""
-
-
-def _moment(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
 def _detail(job: Job) -> JobDetail:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from contextlib import closing
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,7 +12,7 @@ from ..errors import InputError
 from ..records import SCHEMA_VERSION
 from .records.serving import KeyRecord, KeysRecord, TenantRecord, TenantsRecord
 from .session import Session, before, command, commands
-from .terminal import Column, flat
+from .terminal import Column, flat, moment
 
 if TYPE_CHECKING:
     from ..server.accounts import Accounts, Key, Tenant
@@ -126,8 +125,8 @@ def _show_keys(session: Session, found: list[Key], text: str) -> None:
     ]  # fmt: skip
     rows = [
         (
-            key.id, flat(key.name), key.tenant, " ".join(key.scopes), _moment(key.created), _moment(key.expires),
-            _moment(key.used), _moment(key.revoked),
+            key.id, flat(key.name), key.tenant, " ".join(key.scopes), moment(key.created), moment(key.expires),
+            moment(key.used), moment(key.revoked),
         )
         for key in found
     ]  # fmt: skip
@@ -152,8 +151,4 @@ def _show_tenants(session: Session, found: list[Tenant]) -> None:
         session.terminal.json(record)
         return
     columns = [Column("Id"), Column("Name", wrap=True), Column("Created")]
-    session.terminal.table(columns, [(t.id, flat(t.name), _moment(t.created)) for t in found])
-
-
-def _moment(seconds: float | None) -> str:
-    return "" if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M")
+    session.terminal.table(columns, [(t.id, flat(t.name), moment(t.created)) for t in found])

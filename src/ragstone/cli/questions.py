@@ -13,7 +13,7 @@ import typer
 from ..errors import InputError, NotFound
 from ..records import answer_record, search_record
 from ..types import Answer, Citation, Filter, Hit, Mode, SearchResult
-from .documents import After, Before, Languages, MediaTypes, MetaFilter, PathGlobs, chosen
+from .filters import After, Before, Languages, MediaTypes, MetaFilter, PathGlobs, chosen
 from .session import Session, command, commands
 from .terminal import Terminal, escape, flat
 

@@ -201,5 +201,17 @@ def duration(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
+def moment(at: float | None) -> str:
+    """POSIX seconds as the time here, to the minute; "" for none and 0."""
+    return instant(at)[:-3] if at else ""
+
+
+def instant(at: float) -> str:
+    """The same to the second."""
+    from datetime import datetime
+
+    return datetime.fromtimestamp(at).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
 def plural(count: int, word: str) -> str:
     return f"{count:,} {word}" if count == 1 else f"{count:,} {word}s"
