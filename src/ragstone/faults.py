@@ -34,6 +34,7 @@ POINTS: Final = {
     "graph.stored": "what was extracted is written, its log entries are not",
     "graph.told": "what was extracted is durable, nobody was told",
     "graph.redecided": "what was decided about a pair is gone, the new decision is not written",
+    "graph.sealed": "a graph is in its file, which is not published",
     "file.created": "an index file exists under its temporary name, empty",
     "file.written": "an index file is written, not synced",
     "file.synced": "an index file is synced, not renamed",

@@ -7,11 +7,15 @@ import random
 import numpy as np
 import pytest
 
-from graph_views import view_of
+from graph_views import frame_of_rows, view_of
+from ragstone.graph.codec import columns, encode
+from ragstone.graph.contents import Contents
+from ragstone.graph.entities import Entities
 from ragstone.graph.linking import linked, rarity
 from ragstone.graph.view import GraphView
-from ragstone.graph.walk import BY_EDGES, HUB, RESTART, Walker
-from ragstone.graph_types import Mention
+from ragstone.graph.viewing import frame_of
+from ragstone.graph.walk import BY_EDGES, HUB, RESTART, walk
+from ragstone.graph_types import Extraction, Mention
 
 
 def exact(view: GraphView, entities: dict[int, float], chunks: dict[int, float]) -> np.ndarray:
@@ -43,54 +47,52 @@ def exact(view: GraphView, entities: dict[int, float], chunks: dict[int, float])
     return stayed[:c]
 
 
+@pytest.mark.parametrize("sealed", [True, False])
 @pytest.mark.parametrize("seed", range(4))
-def test_a_walk_is_close_to_the_exact_one(seed: int) -> None:
+def test_a_walk_is_close_to_the_exact_one(seed: int, sealed: bool) -> None:
     draw = random.Random(seed)
     chunks = {10 + i: draw.sample(range(30), 4) for i in range(40)}
+    chunks[99] = list(range(30))
     edges = [(a, b, 1.0) for a in range(30) for b in range(a) if draw.random() < 0.1]
-    view = view_of(edges, chunks, count=30)
-    numbers, shares = Walker(view).walk({3: 1.0}, {0: 0.5, 7: 0.5})
-    wanted = exact(view, {3: 1.0}, {0: 0.5, 7: 0.5})
-    given = np.zeros(len(view.chunks))
-    given[numbers] = shares
+    frame, entity = frame_of_rows(edges, chunks, sealed=sealed)
+    places, shares = walk(frame, {entity[3]: 1.0}, {0: 0.5, 7: 0.5})
+    wanted = exact(view_of(edges, chunks, count=30), {3: 1.0}, {0: 0.5, 7: 0.5})
+    given = np.zeros(len(chunks))
+    given[places] = shares
     assert np.abs(given - wanted).sum() < 0.06
     assert len(set(np.argsort(-given)[:6]) & set(np.argsort(-wanted)[:6])) >= 5
 
 
-def test_a_walk_prefers_rare_bridges_and_passes_no_hubs() -> None:
+@pytest.mark.parametrize("sealed", [True, False])
+def test_a_walk_prefers_rare_bridges_and_passes_no_hubs(sealed: bool) -> None:
     many = {i: [0] for i in range(3, 3 + HUB)}
-    view = view_of([], {0: [0, 1], 1: [1], 2: [2], **many})
-    numbers, shares = Walker(view).walk({}, {0: 1.0})
-    found = dict(zip(numbers.tolist(), shares.tolist(), strict=True))
+    frame, _ = frame_of_rows([], {0: [0, 1], 1: [1], 2: [2], **many}, sealed=sealed)
+    places, shares = walk(frame, {}, {0: 1.0})
+    found = dict(zip(places.tolist(), shares.tolist(), strict=True))
     assert found[1] > 0.05
     assert set(found) == {0, 1}
 
 
 def test_nothing_to_begin_on() -> None:
-    walker = Walker(view_of([(0, 1, 1.0)], {1: [0, 1]}))
-    assert len(walker.walk({}, {})[0]) == 0
-    assert len(Walker(view_of([])).walk({}, {})[0]) == 0
+    frame, _ = frame_of_rows([(0, 1, 1.0)], {1: [0, 1]})
+    assert len(walk(frame, {}, {})[0]) == 0
+    assert len(walk(frame_of_rows([], {})[0], {}, {})[0]) == 0
 
 
 def test_entities_of_a_question() -> None:
-    view = view_of([], {1: [0, 1], 2: [0], 3: [0, 2], 4: [3]})
-    forms = {"melanie": (0,), "pottery class": (1,), "class": (2, 3), "the": (2,), "is": (3,)}
-    counted = GraphView(
-        tuple(e for e in _counted(view)), view.chunks, view.starts, view.members, view.shares, view.heads, view.tails,
-        view.strengths, forms,
-    )  # fmt: skip
-    links = linked(counted, "Is Melanie's the pottery class?", [Mention(3, 10, "Melanie", "melanie", "name", 1.0)])
-    assert {link.entity for link in links} == {0, 1, 2, 3}
-    weight = {link.entity: link.weight for link in links}
-    assert weight[0] == pytest.approx(rarity(counted, 0))
-    assert weight[1] == pytest.approx(0.5 * rarity(counted, 1))
-    assert weight[2] == pytest.approx(0.25 * rarity(counted, 2))
-    assert rarity(counted, 1) > rarity(counted, 0)
-    assert linked(counted, "Is the?", []) == []
-
-
-def _counted(view: GraphView):  # type: ignore[no-untyped-def]
-    from dataclasses import replace
-
-    counts = np.bincount(view.members, minlength=len(view.entities))
-    return [replace(e, chunks=int(n)) for e, n in zip(view.entities, counts, strict=True)]
+    said = {1: ("melanie", "pottery class"), 2: ("melanie",), 3: ("melanie", "class"), 4: ("the", "is")}
+    contents = Contents()
+    for chunk, names in said.items():
+        mentions = tuple(Mention(0, 0, name, name, "name", 1.0) for name in names)
+        contents.put(chunk, columns(encode(Extraction("1", mentions), "en")))
+    entities = Entities(contents)
+    entities.follow()
+    frame = frame_of(contents, entities, 1)
+    links = linked(frame, "Is Melanie's the pottery class?", [Mention(3, 10, "Melanie", "melanie", "name", 1.0)])
+    weight = {frame.entity(link.entity).name: link.weight for link in links}
+    number = {name: frame.number_of_norm(name) for name in weight}
+    assert set(weight) == {"melanie", "pottery class", "class"}
+    assert weight["melanie"] == pytest.approx(rarity(frame, number["melanie"]))
+    assert weight["pottery class"] == pytest.approx(0.5 * rarity(frame, number["pottery class"]))
+    assert rarity(frame, number["class"]) > rarity(frame, number["melanie"])
+    assert linked(frame, "Is the?", []) == []

@@ -140,9 +140,11 @@ class BackgroundGraph:
     """One thread, from `start` on: extracts what this process adds, and what others leave to whoever does. It begins
     when nothing was added for LOOK_SECONDS, so that ingest has the processor for itself."""
 
-    def __init__(self, store: Store, builder: Callable[[], GraphBuilder]) -> None:
+    def __init__(self, store: Store, builder: Callable[[], GraphBuilder], seal: Callable[[str], object]) -> None:
+        """`seal` writes the graph of a collection to a file where that is worth it."""
         self._store = store
         self._load = builder
+        self._seal = seal
         self._wake = threading.Event()
         self._closing = threading.Event()
         self._lock = threading.Lock()
@@ -185,6 +187,7 @@ class BackgroundGraph:
         try:
             newest = self._store.graph.waiting(name, RULES, builder.version, 1, after=self._done.get(name, 0))
             if not newest:
+                self._seal(name)
                 return
             chunk_id = newest[0].chunk_id
             if self._newest.get(name) != chunk_id:
@@ -195,6 +198,7 @@ class BackgroundGraph:
                 self._behind = True  # another process is at it, or more came
             else:
                 self._done[name] = chunk_id
+                self._seal(name)
         except NotFound:
             pass  # dropped meanwhile
         except RagstoneError as error:

@@ -1,5 +1,6 @@
-"""What the chunks of a collection say, in memory: rows of numbers for each chunk, and the words that the numbers stand
-for. Everything else of the graph is computed from this; a chunk that comes or goes costs what it says itself.
+"""What the chunks of a collection say: rows of numbers for each chunk, and the words that the numbers stand for. What
+was there when the graph was sealed stays in its tables; what came since is held beside them, and a chunk that comes or
+goes costs what it says itself.
 
     node      what is written the same but for case and white space (`Mention.norm`)
     writing   a node in one way of writing, as one kind, in one language
@@ -7,8 +8,8 @@ for. Everything else of the graph is computed from this; a chunk that comes or g
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable
+import threading
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,19 +18,14 @@ from numpy.typing import NDArray
 
 from ..text.analysis import fold
 from .codec import Columns
+from .resolve import key_of
 from .resolve_words import abbreviates, stem
+from .sealed import Ints, Sealed, nothing
 
-MEMBER: Final = np.dtype([("writing", "<i4"), ("mentions", "<i4"), ("weight", "<i4")])
-RELATION: Final = np.dtype([("head", "<i4"), ("tail", "<i4"), ("label", "<i4"), ("weight", "<i4")])
 ALIAS_LABEL: Final = "("
 """Of a name and another one in brackets behind it."""
-_NEW: Final = -1
-Rows = NDArray[np.void]
-
-
-def key_of(norm: str) -> str:
-    """Names a node in every process, and says nothing of its letters."""
-    return hashlib.blake2b(norm.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
+_SPARE: Final = 1_024
+_NO_NAMES: Final[Mapping[str, int]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,58 +36,85 @@ class Writing:
     language: str
 
 
-@dataclass(slots=True)
-class Node:
-    """`writings` are all that ever were; those with mentions count. `aliases`: how often chunks give another name."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Said:
+    """What one chunk says: the writings that it mentions, each once, and relations between places among them."""
 
-    norm: str
-    key: str
-    writings: list[int]
-    aliases: dict[str, int] | None = None
+    writing: Ints
+    mentions: NDArray[np.integer]
+    weight: NDArray[np.integer]
+    head: NDArray[np.integer]
+    tail: NDArray[np.integer]
+    label: Ints
+    strength: NDArray[np.integer]
 
 
 class Contents:
-    """Not safe from several threads."""
+    """Written by one thread; others may look nodes and writings up meanwhile: these keep their numbers, and are only
+    ever added to."""
 
-    def __init__(self) -> None:
-        self.nodes: list[Node] = []
-        self.writings: list[Writing] = []
-        self.labels: list[str] = [""]
-        self.members: dict[int, Rows] = {}
-        self.relations: dict[int, Rows] = {}
+    def __init__(self, sealed: Sealed | None = None) -> None:
+        self.sealed = sealed = sealed or nothing()
+        self.came: dict[int, Said] = {}
+        """By chunk: what is not in the sealed tables."""
+        self.gone: set[int] = set()
+        """Places of sealed chunks that are no more, or say something else."""
         self.touched: set[int] = set()
         """Nodes whose writings were counted anew since this was last emptied."""
-        self._by_norm: dict[str, int] = {}
+        self.counts = sealed.writing_count
+        """Mentions by writing; may be longer than that."""
+        self.node_of = sealed.writing_node
+        """Node by writing, in the same way."""
+        self.labels = [sealed.labels[at] for at in range(len(sealed.labels))] or [""]
+        self._by_label = {label: at for at, label in enumerate(self.labels)}
+        self._languages = list(sealed.languages)
+        self._writings = len(sealed.writing_node)
+        self._norms: list[str] = []  # of nodes that came
+        self._keys: list[str] = []  # of some of these, made when they are asked for
         self._by_key: dict[str, int] = {}
-        self._by_writing: dict[str, dict[tuple[str, str, int], int]] = {}  # by language; norm, text, kind
-        self._node = np.zeros(1024, np.int32)  # by writing
-        self._by_label: dict[str, int] = {"": 0}
-        self._given: dict[int, tuple[tuple[int, str], ...]] = {}
-        self._counts = np.zeros(1024, np.int64)
+        self._making = threading.Lock()  # readers of frames ask for keys
+        self._by_norm: dict[str, int] = {}
+        self._texts: list[str] = []  # of writings that came
+        self._kinds = bytearray()
+        self._spoken = bytearray()
+        self._more: dict[int, tuple[int, ...]] = {}  # by node: writings that came
+        self._known: dict[str, dict[tuple[str, str, int], int]] = {}  # by language; norm, text, kind
+        self._given: dict[int, tuple[tuple[int, str], ...]] = {}  # of chunks that came
+        self._aliases: dict[int, dict[str, int]] = {}  # of nodes for which they changed
 
     def __contains__(self, chunk_id: int) -> bool:
-        return chunk_id in self.members
+        return chunk_id in self.came or ((at := self.sealed.place(chunk_id)) is not None and at not in self.gone)
+
+    @property
+    def nodes(self) -> int:
+        return self.sealed.nodes + len(self._norms)
+
+    @property
+    def writings(self) -> int:
+        return self._writings
+
+    @property
+    def languages(self) -> list[str]:
+        return self._languages
 
     def put(self, chunk_id: int, said: Columns) -> None:
         """In place of what the chunk said before."""
         self.drop((chunk_id,))
-        known = self._by_writing.setdefault(said.language, {})
-        writings = [known.get(form, _NEW) for form in said.forms]
-        if _NEW in writings:
+        known = self._known.setdefault(said.language, {})
+        writings = [known.get(form, -1) for form in said.forms]
+        if -1 in writings:
             writings = [self._writing(known, form, said.language) for form in said.forms]
         numbers = np.array(writings, np.int32)
         count = np.bincount(said.form, minlength=len(numbers)).astype(np.int32)
         weight = np.bincount(said.form, said.weight, minlength=len(numbers)).astype(np.int32)
-        members = np.empty(len(numbers), MEMBER)
-        members["writing"], members["mentions"], members["weight"] = numbers, count, weight
-        at = self._node[numbers]
-        relations = np.empty(len(said.head), RELATION)
-        if len(said.head):
-            labels = np.array([self._label(label) for label in said.labels], np.int32)
-            relations["head"], relations["tail"] = at[said.form[said.head]], at[said.form[said.tail]]
-            relations["label"], relations["weight"] = labels[said.label], said.strength
-        self.members[chunk_id], self.relations[chunk_id] = members, relations
-        self._counts[numbers] += count  # each writing stands there once
+        labels = np.array([self._label(label) for label in said.labels], np.int32)
+        self.came[chunk_id] = Said(
+            numbers, count, weight, said.form[said.head].astype(np.int32), said.form[said.tail].astype(np.int32),
+            labels[said.label] if len(said.label) else np.zeros(0, np.int32), said.strength.astype(np.int32),
+        )  # fmt: skip
+        self._own_counts()
+        self.counts[numbers] += count  # each writing stands there once
+        at = self.node_of[numbers]
         self.touched.update(at.tolist())
         if ALIAS_LABEL in said.labels:
             self._take_aliases(chunk_id, said, at)
@@ -99,69 +122,152 @@ class Contents:
     def drop(self, chunk_ids: Iterable[int]) -> None:
         """Ids that are not there are passed over."""
         for chunk_id in chunk_ids:
-            members = self.members.pop(chunk_id, None)
-            if members is None:
+            said = self.said(chunk_id)
+            if said is None:
                 continue
-            del self.relations[chunk_id]
-            self._counts[members["writing"]] -= members["mentions"]
-            self.touched.update(self._node[members["writing"]].tolist())
-            for node, alias in self._given.pop(chunk_id, ()):
-                aliases = self.nodes[node].aliases
-                assert aliases is not None  # noqa: S101 - was counted when the chunk came
-                aliases[alias] -= 1
-                if not aliases[alias]:
-                    del aliases[alias]
+            self._own_counts()
+            self.counts[said.writing] -= said.mentions
+            self.touched.update(self.node_of[said.writing].tolist())
+            for node, alias in self._given_by(chunk_id):
+                names = self._aliases.setdefault(node, dict(self.aliases(node)))
+                names[alias] -= 1
+                if not names[alias]:
+                    del names[alias]
+            if self.came.pop(chunk_id, None) is None:
+                place = self.sealed.place(chunk_id)
+                assert place is not None  # noqa: S101 - it said something
+                self.gone.add(place)
+            self._given.pop(chunk_id, None)
+
+    def said(self, chunk_id: int) -> Said | None:
+        """None where the chunk is not there."""
+        came = self.came.get(chunk_id)
+        if came is not None:
+            return came
+        place = self.sealed.place(chunk_id)
+        return None if place is None or place in self.gone else sealed_said(self.sealed, place)
+
+    # ------------------------------------------------------------------ nodes and writings
+    def norm(self, node: int) -> str:
+        sealed = self.sealed
+        return sealed.norms[node] if node < sealed.nodes else self._norms[node - sealed.nodes]
+
+    def key(self, node: int) -> str:
+        """Names a node in every process."""
+        if node < self.sealed.nodes:
+            return self.sealed.key(node)
+        self._make_keys()
+        return self._keys[node - self.sealed.nodes]
 
     def node_of_norm(self, norm: str) -> int | None:
-        return self._by_norm.get(norm)
+        node = self._by_norm.get(norm)
+        if node is None and self.sealed.nodes:
+            node = self.sealed.node_of_key(key_of(norm))
+        return node
 
     def node_of_key(self, key: str) -> int | None:
-        return self._by_key.get(key)
+        self._make_keys()
+        node = self._by_key.get(key)
+        return self.sealed.node_of_key(key) if node is None else node
+
+    def writing(self, number: int) -> Writing:
+        sealed, place = self.sealed, number - len(self.sealed.writing_node)
+        if place < 0:
+            language = self._languages[sealed.writing_language[number]]
+            kind = int(sealed.writing_kind[number])
+            return Writing(int(sealed.writing_node[number]), sealed.texts[number], kind, language)
+        language = self._languages[self._spoken[place]]
+        return Writing(int(self.node_of[number]), self._texts[place], self._kinds[place], language)
+
+    def writings_of(self, node: int) -> list[int]:
+        """All that ever were; those with mentions count."""
+        sealed = self.sealed
+        if node >= sealed.nodes:
+            return list(self._more[node])
+        return [*range(sealed.first_writing[node], sealed.first_writing[node + 1]), *self._more.get(node, ())]
 
     def alive(self, node: int) -> list[int]:
         """The writings that a chunk has."""
-        return [number for number in self.nodes[node].writings if self._counts[number]]
+        return [number for number in self.writings_of(node) if self.counts[number]]
 
-    def best(self, node: int) -> Writing:
-        """How the node is mostly written; equally often, the first in order."""
+    def best(self, node: int) -> int:
+        """How the node is mostly written; equally often, the first in order. The node is alive."""
         alive = self.alive(node)
         if len(alive) == 1:
-            return self.writings[alive[0]]
-        ordered = [(-int(self._counts[n]), self.writings[n].text, self.writings[n].kind, n) for n in alive]
-        return self.writings[min(ordered)[-1]]
+            return alive[0]
+        found = [(-int(self.counts[n]), w.text, w.kind, w.language, n) for n in alive for w in (self.writing(n),)]
+        return min(found)[-1]
 
-    def language(self, node: int) -> str:
-        return min(self.writings[number].language for number in self.alive(node))
+    def aliases(self, node: int) -> Mapping[str, int]:
+        """Other names that chunks give for it, and how often."""
+        held = self._aliases.get(node)
+        return self.sealed.aliases.get(node, _NO_NAMES) if held is None else held
 
-    def kinds(self, node: int) -> set[int]:
-        return {self.writings[number].kind for number in self.alive(node)}
+    def given(self) -> list[tuple[int, int, str]]:
+        """Chunk, node and other name, by chunk, of all chunks that are there."""
+        sealed = self.sealed
+        dead = {int(sealed.chunks[place]) for place in self.gone}
+        found = [
+            (chunk, int(sealed.given_node[at]), sealed.given_alias[at])
+            for at, chunk in enumerate(sealed.given_chunk.tolist())
+            if chunk not in dead
+        ]
+        found += [(chunk, node, alias) for chunk, names in self._given.items() for node, alias in names]
+        return sorted(found, key=lambda one: one[0])
 
-    def counts(self) -> NDArray[np.int64]:
-        """Mentions by writing."""
-        return self._counts[: len(self.writings)]
+    def came_writings(self) -> tuple[list[str], bytearray, bytearray]:
+        """Text, kind and language (places) of those that are not in the sealed tables."""
+        return self._texts, self._kinds, self._spoken
 
-    def nodes_by_writing(self) -> NDArray[np.int32]:
-        return self._node[: len(self.writings)]
+    def came_norms(self) -> list[str]:
+        return self._norms
 
     def _writing(self, known: dict[tuple[str, str, int], int], form: tuple[str, str, int], language: str) -> int:
         number = known.get(form)
         if number is not None:
             return number
         norm, text, kind = form
-        node = self._by_norm.get(norm)
+        node = self.node_of_norm(norm)
         if node is None:
-            node = self._by_norm[norm] = len(self.nodes)
-            key = key_of(norm)
-            self._by_key[key] = node
-            self.nodes.append(Node(norm, key, []))
-        number = known[form] = len(self.writings)
-        self.writings.append(Writing(node, text, kind, language))
-        self.nodes[node].writings.append(number)
-        if number == len(self._counts):
-            self._counts = np.concatenate((self._counts, np.zeros_like(self._counts)))
-            self._node = np.concatenate((self._node, np.zeros_like(self._node)))
-        self._node[number] = node
+            node = self._by_norm[norm] = self.nodes
+            self._norms.append(norm)
+            self._more[node] = ()
+        elif node < self.sealed.nodes:
+            wanted = Writing(node, text, kind, language)
+            held = range(self.sealed.first_writing[node], self.sealed.first_writing[node + 1])
+            found = next((number for number in held if self.writing(number) == wanted), None)
+            if found is not None:
+                known[form] = found
+                return found
+        number = known[form] = self._writings
+        if number >= len(self.node_of):
+            spare = np.zeros(max(_SPARE, number // 4), np.int32)
+            self.node_of = np.concatenate((self.node_of, spare))
+            self.counts = np.concatenate((self.counts, spare))
+        self.node_of[number] = node
+        self._writings += 1
+        self._texts.append(text)
+        self._kinds.append(kind)
+        self._spoken.append(self._language(language))
+        self._more[node] = (*self._more.get(node, ()), number)
         return number
+
+    def _own_counts(self) -> None:
+        if not self.counts.flags.writeable:  # mapped
+            self.counts = self.counts.copy()
+
+    def _make_keys(self) -> None:
+        if len(self._keys) < len(self._norms):
+            with self._making:
+                for norm in self._norms[len(self._keys) :]:
+                    key = key_of(norm)
+                    self._by_key[key] = self.sealed.nodes + len(self._keys)
+                    self._keys.append(key)
+
+    def _language(self, language: str) -> int:
+        if language not in self._languages:
+            self._languages.append(language)
+        return self._languages.index(language)
 
     def _label(self, label: str) -> int:
         number = self._by_label.setdefault(label, len(self.labels))
@@ -169,7 +275,14 @@ class Contents:
             self.labels.append(label)
         return number
 
-    def _take_aliases(self, chunk_id: int, said: Columns, at: NDArray[np.int32]) -> None:
+    def _given_by(self, chunk_id: int) -> Collection[tuple[int, str]]:
+        if chunk_id in self.came:
+            return self._given.get(chunk_id, ())
+        sealed = self.sealed
+        first, last = np.searchsorted(sealed.given_chunk, (chunk_id, chunk_id + 1)).tolist()
+        return [(int(sealed.given_node[at]), sealed.given_alias[at]) for at in range(first, last)]
+
+    def _take_aliases(self, chunk_id: int, said: Columns, at: Ints) -> None:
         """Initials in brackets behind the name, or the name behind its initials."""
         bracket = said.labels.index(ALIAS_LABEL)
         given: list[tuple[int, str]] = []
@@ -179,12 +292,20 @@ class Contents:
             if abbreviates(a, b) or abbreviates(b, a):
                 given.append((int(at[one]), b))
         for node, alias in given:
-            aliases = self.nodes[node].aliases
-            if aliases is None:
-                aliases = self.nodes[node].aliases = {}
-            aliases[alias] = aliases.get(alias, 0) + 1
+            names = self._aliases.setdefault(node, dict(self.aliases(node)))
+            names[alias] = names.get(alias, 0) + 1
         if given:
             self._given[chunk_id] = tuple(given)
+
+
+def sealed_said(sealed: Sealed, place: int) -> Said:
+    members = slice(sealed.member_starts[place], sealed.member_starts[place + 1])
+    relations = slice(sealed.relation_starts[place], sealed.relation_starts[place + 1])
+    return Said(
+        sealed.member_writing[members], sealed.member_mentions[members], sealed.member_weight[members],
+        sealed.relation_head[relations], sealed.relation_tail[relations], sealed.relation_label[relations],
+        sealed.relation_weight[relations],
+    )  # fmt: skip
 
 
 def stem_key(norm: str, language: str) -> str:

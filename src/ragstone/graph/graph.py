@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from itertools import pairwise
 from typing import Final
 
-from ..errors import InputError, NotFound
+import numpy as np
+
+from ..errors import DiskFull, InputError, NotFound, RagstoneError, StoreBusy, StoreDamaged, StoreReadOnly
 from ..graph_types import (
     Community,
     DeepenReport,
@@ -21,12 +25,12 @@ from ..graph_types import (
     MentionKind,
     Subgraph,
 )
-from ..protocols import Embedder, Store
+from ..index.sealing import PURGE_WAIT_SECONDS
+from ..protocols import Store
 from ..types import ProgressCallback
-from . import finding, passages, showing, verifying
+from . import finding, passages, sealing, showing, verifying
 from .building import GraphBuilder
 from .codec import KINDS
-from .contents import key_of
 from .deepening import Deepening, Stop
 from .extract import RuleExtractor
 from .follow import CollectionGraph
@@ -34,15 +38,21 @@ from .layers import MODEL, RULES
 from .mentions import norm
 from .overview import Overview, overview
 from .paths import shortest
-from .resolve import Explanation
+from .resolve import Explanation, key_of
 from .themes import Themes
-from .view import GraphView
+from .view import GraphView, count_edges
 from .viewing import Frame
 
 DEFAULT_COLLECTION: Final = "default"
 MOST_FAILURES: Final = 20
 """That a status lists."""
+SEALED: Final = 1_000
+"""Chunks that came or went, from which on a file is written."""
+MOST_WAITED: Final = 200
+"""Changes that a search waits for."""
 _PATH_EVIDENCE: Final = 3
+
+log = logging.getLogger(__name__)
 
 
 class KnowledgeGraph:
@@ -50,18 +60,19 @@ class KnowledgeGraph:
     Every method raises NotFound for a collection that is not there, and StoreError."""
 
     def __init__(
-        self, store: Store, builder: Callable[[], GraphBuilder] | None, embedder: Callable[[], Embedder] | None,
+        self, store: Store, builder: Callable[[], GraphBuilder] | None,
         deepening: Callable[[], Deepening] | None = None,
     ) -> None:
-        """`builder` and `deepening` are None where nothing can be written; `embedder` compares contexts of names."""
+        """`builder` and `deepening` are None where nothing can be written."""
         self._store = store
         self._builder = builder
-        self._embedder = embedder
         self._deepening = deepening
         self._lock = threading.Lock()
         self._held: dict[str, CollectionGraph] = {}
         self._themes: dict[str, Themes] = {}
         self._overviews: dict[str, tuple[tuple[int, int], Overview]] = {}
+        self._following: dict[str, threading.Thread] = {}
+        self._closed = False
 
     # ------------------------------------------------------------------ keeping it
     def build(
@@ -102,7 +113,7 @@ class KnowledgeGraph:
 
     def verify(self, collection: str) -> tuple[int, list[str]]:
         """How many extractions were read, and what is not as it should be: those that cannot be read, some that the
-        extractor makes otherwise now, and what this process holds otherwise than the store."""
+        extractor makes otherwise now, and what this process, or a file, holds otherwise than the store."""
         count, broken = verifying.unreadable(self._store, collection)
         problems = [f"{len(broken)} extractions cannot be read, the first of chunk {broken[0]}"] if broken else []
         if broken:
@@ -113,8 +124,10 @@ class KnowledgeGraph:
                 problems.append(f"{len(wrong)} chunks say otherwise than was extracted, the first is {wrong[0]}")
         with self._lock:
             held = self._held.get(collection)
+        if held is None and sealing.published(self._store, collection) is not None:
+            held = CollectionGraph(self._store, collection)
         if held is not None:
-            fresh = CollectionGraph(self._store, collection, self._embedder)
+            fresh = CollectionGraph(self._store, collection, from_store=True)
             problems += [f"{what} of the graph differ from the store's" for what in verifying.astray(held, fresh)]
         return count, problems
 
@@ -124,7 +137,51 @@ class KnowledgeGraph:
         _, broken = verifying.unreadable(self._store, collection)
         if broken:
             verifying.forget(self._store, broken)
+        sealing.withdraw(self._store, collection)
         self.forget(collection)
+        self.seal(collection)
+
+    def seal(self, collection: str, *, changed: int = SEALED, wait_seconds: float = 0.0) -> bool:
+        """Writes the graph to a file, for processes to open, where at least `changed` chunks came or went since the one
+        there is; whether it did. Questions go on meanwhile. Raises NotFound, StoreError."""
+        with self._lock:
+            held = self._held.get(collection)
+        if self._builder is None or not sealing.worth(self._store, collection, held and held.file, changed):
+            return False
+        # a graph of its own, which goes on from the same tables: who asks the one that is held does not wait
+        start = None if held is None else held.start()
+        sealed, seq = CollectionGraph(self._store, collection, start=start).seal()
+        del start
+        if not sealing.publish(self._store, collection, sealed, seq, wait_seconds=wait_seconds):
+            return False
+        if held is not None:
+            opened = CollectionGraph(self._store, collection)
+            opened.frame()
+            with self._lock:
+                if self._held.get(collection) is held:
+                    self._held[collection] = opened
+        return True
+
+    def purge(self, collection: str) -> None:
+        """Takes what was removed out of the file; the old one stays until `purge_files`. Raises NotFound,
+        StoreError."""
+        if sealing.stale(self._store, collection):
+            self.seal(collection, changed=1, wait_seconds=PURGE_WAIT_SECONDS)
+        if sealing.stale(self._store, collection):
+            sealing.withdraw(self._store, collection)
+
+    def close(self) -> None:
+        """Waits for what is brought up to date, and seals what is worth it. The store must still be open."""
+        with self._lock:
+            closed, self._closed = self._closed, True
+            threads, held = list(self._following.values()), list(self._held)
+        for thread in threads:
+            thread.join()
+        for collection in held if not closed else ():
+            with suppress(NotFound, StoreBusy, StoreDamaged, StoreReadOnly, DiskFull):
+                self.seal(collection)
+        with self._lock:
+            self._held.clear()
 
     def forget(self, collection: str) -> None:
         """Frees the memory of a collection's graph; whoever asks for it next reads it again."""
@@ -140,17 +197,35 @@ class KnowledgeGraph:
 
     def view(self, collection: str = DEFAULT_COLLECTION) -> GraphView:
         """As of every acknowledged write. Chunks that wait for extraction are left out."""
-        return self._frame(collection).view
+        return self._graph(collection).view()[1]
+
+    def current(self, collection: str) -> Frame | None:
+        """As of every acknowledged write. None while much is to be followed, which a thread does: after the first time
+        nobody waits for that. Raises NotFound, StoreError."""
+        graph = self._graph(collection)
+        with self._lock:
+            if collection in self._following:
+                return None
+        if graph.read and graph.behind(MOST_WAITED):
+            with self._lock:
+                if collection not in self._following and not self._closed:
+                    thread = threading.Thread(
+                        target=self._follow, args=(graph, collection), name=f"ragstone-graph-{collection}", daemon=True
+                    )
+                    self._following[collection] = thread
+                    thread.start()
+            return None
+        return graph.frame()
 
     def find(self, name: str, *, collection: str = DEFAULT_COLLECTION, limit: int = 20) -> list[Entity]:
         """Entities that have the name in some form, then those one of whose forms begins with it, holds it, or is
         written much like it; each time what most chunks mention first."""
-        view = self.view(collection)
-        return [view.entities[number] for number in finding.find(view, norm(name), limit)]
+        frame = self._frame(collection)
+        return [frame.entity(number) for number in finding.find(frame, norm(name), limit)]
 
     def entity(self, id: str, *, collection: str = DEFAULT_COLLECTION) -> Entity:
         frame = self._frame(collection)
-        return frame.view.entities[_number(frame, id)]
+        return frame.entity(_number(frame, id))
 
     def neighbours(
         self,
@@ -163,16 +238,15 @@ class KnowledgeGraph:
     ) -> Subgraph:
         """The entities with the strongest edges to those of `ids`, at most `limit`, and all edges of that between the
         former and the latter; with `labelled` only edges for which a word is known. Raises NotFound."""
-        frame, graph = self._frame_of(collection)
+        frame = self._frame(collection)
         numbers = [_number(frame, id) for id in dict.fromkeys(ids)]
         wanted = None if kinds is None else {KINDS[KINDS.index(kind)] for kind in kinds}
-        return showing.around(frame, graph.contents, numbers, limit, wanted, labelled=labelled)
+        return showing.around(frame, numbers, limit, wanted, labelled=labelled)
 
     def edge(self, head: str, tail: str, *, collection: str = DEFAULT_COLLECTION, limit: int = 20) -> Edge:
         """With its evidence, of at most `limit` passages. Raises NotFound where no chunk shows it."""
-        frame, graph = self._frame_of(collection)
-        a, b = _number(frame, head), _number(frame, tail)
-        return self._edge(frame, graph, a, b, limit)
+        frame = self._frame(collection)
+        return self._edge(frame, _number(frame, head), _number(frame, tail), limit)
 
     def mentions(self, id: str, *, collection: str = DEFAULT_COLLECTION, limit: int = 50) -> list[Evidence]:
         """Sentences that mention it, of the chunks that do so most first. Raises NotFound."""
@@ -181,10 +255,11 @@ class KnowledgeGraph:
 
     def path(self, a: str, b: str, *, collection: str = DEFAULT_COLLECTION, longest: int = 6) -> GraphPath:
         """The shortest sure way over at most `longest` edges, each with evidence. Raises NotFound."""
-        frame, graph = self._frame_of(collection)
-        way = shortest(frame.view, _number(frame, a), _number(frame, b), longest)
-        edges = [self._edge(frame, graph, x, y, _PATH_EVIDENCE) for x, y in pairwise(way)]
-        return GraphPath(tuple(frame.view.entities[number] for number in way), tuple(edges))
+        frame, view = self._graph(collection).view()
+        start, end = (int(np.flatnonzero(frame.numbers == _number(frame, id))[0]) for id in (a, b))
+        way = frame.numbers[shortest(view, start, end, longest)].tolist()
+        edges = [self._edge(frame, x, y, _PATH_EVIDENCE) for x, y in pairwise(way)]
+        return GraphPath(tuple(frame.entity(number) for number in way), tuple(edges))
 
     def communities(self, *, collection: str = DEFAULT_COLLECTION, limit: int = 50) -> list[Community]:
         """The `limit` largest, each named after its most central entity."""
@@ -193,11 +268,11 @@ class KnowledgeGraph:
 
     def themes(self, collection: str = DEFAULT_COLLECTION) -> Themes:
         """The communities of the collection as it is, found once for each state of the graph."""
-        frame = self._frame(collection)
+        frame, view = self._graph(collection).view()
         with self._lock:
             held = self._themes.get(collection)
         if held is None or held.frame is not frame:
-            held = Themes(self._store, frame)
+            held = Themes(self._store, frame, view)
             with self._lock:
                 self._themes[collection] = held
         return held
@@ -232,18 +307,16 @@ class KnowledgeGraph:
         it. Raises NotFound."""
         frame = self._frame(collection)
         number = _number(frame, id)
-        graph = self._graph(collection)
-        nodes = [graph.contents.nodes[node] for node in frame.nodes_of(number)]
-        folded = norm(alias)
-        out = next((node for node in nodes if node.norm == folded), None)
+        nodes = {frame.contents.norm(node): frame.contents.key(node) for node in frame.nodes_of(number)}
+        out = nodes.get(norm(alias))
         if out is None:
-            known = ", ".join(sorted(node.norm for node in nodes)[:10])
-            raise NotFound(f"{alias!r} is no form of {frame.view.entities[number].name!r}.", f"Its forms: {known}.")
+            known = ", ".join(sorted(nodes)[:10])
+            raise NotFound(f"{alias!r} is no form of {frame.entity(number).name!r}.", f"Its forms: {known}.")
         if len(nodes) == 1:
             raise InputError(f"{alias!r} is the only form of this entity.", "There is nothing to split it from.")
-        rest = sorted(node.key for node in nodes if node.key != out.key)
-        self._store.graph.decide(collection, "split", [(out.key, key) for key in rest], by)
-        return self._holding(collection, rest[0]), self._holding(collection, out.key)
+        rest = sorted(key for key in nodes.values() if key != out)
+        self._store.graph.decide(collection, "split", [(out, key) for key in rest], by)
+        return self._holding(collection, rest[0]), self._holding(collection, out)
 
     def decisions(self, collection: str = DEFAULT_COLLECTION) -> list[GraphDecision]:
         """Those that hold, the oldest first."""
@@ -274,28 +347,33 @@ class KnowledgeGraph:
         with self._lock:
             held = self._held.get(collection)
             if held is None:
-                held = self._held[collection] = CollectionGraph(self._store, collection, self._embedder)
+                held = self._held[collection] = CollectionGraph(self._store, collection)
             return held
 
     def _frame(self, collection: str) -> Frame:
         return self._graph(collection).frame()
 
-    def _frame_of(self, collection: str) -> tuple[Frame, CollectionGraph]:
-        graph = self._graph(collection)
-        return graph.frame(), graph
+    def _follow(self, graph: CollectionGraph, collection: str) -> None:
+        try:
+            graph.frame()
+        except RagstoneError as error:  # the next one who asks meets it
+            log.info("the graph of %r was not brought up to date: %s", collection, error)
+        finally:
+            with self._lock:
+                del self._following[collection]
 
     def _holding(self, collection: str, key: str) -> Entity:
         frame = self._frame(collection)
-        return frame.view.entities[frame.number_of_key(key)]
+        return frame.entity(frame.number_of_key(key))
 
-    def _edge(self, frame: Frame, graph: CollectionGraph, a: int, b: int, limit: int) -> Edge:
-        edge = showing.edge(frame, graph.contents, a, b)
+    def _edge(self, frame: Frame, a: int, b: int, limit: int) -> Edge:
+        edge = showing.edge(frame, a, b)
         if edge is None:
-            names = [frame.view.entities[number].name for number in (a, b)]
+            names = [frame.entity(number).name for number in (a, b)]
             raise NotFound(
                 f"no text shows {names[0]!r} and {names[1]!r} together.", "`ragstone graph path` looks for a way."
             )
-        head, tail = (a, b) if frame.view.entities[a].id == edge.head else (b, a)
+        head, tail = (a, b) if frame.id(a) == edge.head else (b, a)
         shown = passages.evidence(self._store, frame, head, tail, limit) if limit else ()
         return replace(edge, evidence=shown)
 
@@ -306,13 +384,13 @@ class KnowledgeGraph:
             collection=name,
             chunks=len(self._store.chunk_ids(name)),
             waiting=self._store.graph.count_waiting(name, RULES, version),
-            entities=len(frame.view.entities),
-            edges=len(frame.view.heads),
-            mentions=int(frame.mentions.sum()),
+            entities=len(frame.numbers),
+            edges=count_edges(frame),
+            mentions=frame.mentions(),
             merged=frame.merged,
             decisions=len(self._store.graph.decisions(name)),
             extractor=version,
-            revision=frame.view.revision,
+            revision=frame.revision,
             failed=self._store.graph.count_failed(name, RULES),
             deepened=self._store.graph.count_read(name, MODEL),
             failures=tuple(self._store.graph.failures(name, RULES, MOST_FAILURES)),

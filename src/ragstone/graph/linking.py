@@ -11,7 +11,7 @@ from typing import Final
 from ..graph_types import Mention
 from ..text.analysis import fold
 from ..text.stopwords import stop_words
-from .view import GraphView
+from .viewing import Frame
 
 _WORD: Final = re.compile(r"[^\W_](?:[\w.'’/-]*\w)?")
 _POSSESSIVE: Final = re.compile(r"['’]s?$")
@@ -31,9 +31,8 @@ class Link:
     weight: float
 
 
-def linked(view: GraphView, question: str, mentions: Iterable[Mention], language: str = "en") -> list[Link]:
-    """By falling weight (ties: smaller entity). A form that names several entities counts for each with its share.
-    Words of one letter or that say nothing in the language are no forms."""
+def linked(frame: Frame, question: str, mentions: Iterable[Mention], language: str = "en") -> list[Link]:
+    """By falling weight (ties: smaller id). Words of one letter or that say nothing in the language are no forms."""
     forms: dict[str, float] = {}
     for mention in mentions:
         forms[mention.norm] = max(forms.get(mention.norm, 0.0), mention.weight)
@@ -41,22 +40,21 @@ def linked(view: GraphView, question: str, mentions: Iterable[Mention], language
     for size in range(min(LONGEST, len(words)), 0, -1):
         for start in range(len(words) - size + 1):
             form = " ".join(words[start : start + size])
-            if form in view.forms and form not in forms and _speaks(form, size, language):
+            if form not in forms and _speaks(form, size, language) and frame.number_of_norm(form) >= 0:
                 forms[form] = UNMENTIONED
     weights: dict[int, float] = {}
     for form, sure in forms.items():
-        entities = view.forms.get(form, ())
-        for entity in entities:
-            weight = sure * rarity(view, entity) / len(entities)
-            weights[entity] = max(weights.get(entity, 0.0), weight)
-    order = sorted(weights, key=lambda entity: (-weights[entity], entity))
+        entity = frame.number_of_norm(form)
+        if entity >= 0:
+            weights[entity] = max(weights.get(entity, 0.0), sure * rarity(frame, entity))
+    order = sorted(weights, key=lambda entity: (-weights[entity], frame.id(entity)))
     return [Link(entity, weights[entity]) for entity in order[:MOST]]
 
 
-def rarity(view: GraphView, entity: int) -> float:
+def rarity(frame: Frame, entity: int) -> float:
     """ln(1 + chunks / chunks that mention it), scaled to (0, 1]."""
-    count = max(1, len(view.chunks))
-    return math.log1p(count / max(1, view.entities[entity].chunks)) / math.log1p(count)
+    count = max(1, frame.chunk_count)
+    return math.log1p(count / max(1, int(frame.entity_chunks[entity]))) / math.log1p(count)
 
 
 def _speaks(form: str, size: int, language: str) -> bool:

@@ -64,7 +64,7 @@ def stem(word: str, language: str) -> str:
     return found[0] if found else word
 
 
-@lru_cache(maxsize=100_000)
+@lru_cache(maxsize=20_000)
 def parts(text: str) -> tuple[str, ...]:
     """Words of a name with German compounds taken apart, in the order of a compound: `Steuerung der Pumpe`, `control
     of the pump` and `Pumpensteuerung` end in what they are."""
@@ -229,7 +229,7 @@ def _spells(letters: str, tokens: Sequence[str]) -> bool:
     return len(letters) in reached
 
 
-@lru_cache(maxsize=100_000)
+@lru_cache(maxsize=20_000)
 def initials(name: str) -> frozenset[str]:
     """Letters that `name` may be abbreviated with: of its words, and of the parts of its compounds; with and without
     function words. Empty where fewer than two come together."""

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import logging
-import threading
 from collections.abc import Callable, Sequence
 from typing import Final
 
 import numpy as np
 
-from ..errors import NotFound, RagstoneError
 from ..protocols import Extractor, Ids, Reached, Scores, Theme
 from ..types import Chunk
+from . import showing
 from .graph import KnowledgeGraph
 from .linking import Link, linked, rarity
-from .view import GraphView
-from .walk import Walker
+from .viewing import Frame
+from .walk import walk
 
-log = logging.getLogger(__name__)
-SMALL: Final = 5_000
-"""Chunks up to which a search waits until the graph is up to date."""
 FIRST: Final = 8
 """Hits that a walk begins on."""
 REACHED: Final = 200
@@ -29,50 +24,47 @@ TRIED: Final = 2
 
 
 class GraphRetrieval:
-    """Implements protocols.GraphSearch. Keeps the walker of the last state of each collection; thread-safe."""
+    """Implements protocols.GraphSearch; thread-safe."""
 
     def __init__(self, graph: Callable[[], KnowledgeGraph], extractor: Callable[[], Extractor]) -> None:
         self._graph = graph
         self._extractor = extractor
-        self._lock = threading.Lock()
-        self._walkers: dict[str, Walker] = {}
-        self._making: set[str] = set()
-        self._asked: tuple[GraphView, str, list[Link]] | None = None
+        self._asked: tuple[Frame, str, list[Link]] | None = None
 
     def reach(
         self, collection: str, question: str, language: str, hits: tuple[Ids, Scores], *, named: bool
     ) -> Reached | None:
-        walker = self._current(collection)
-        if walker is None:
+        frame = self._graph().current(collection)
+        if frame is None:
             return None
-        view = walker.view
-        links = self._links(view, question, language)
+        links = self._links(frame, question, language)
         asked = {link.entity: link.weight**2 for link in links} if named else {}
         whole = sum(asked.values()) or 1.0
-        numbers, known = numbers_of(view, hits[0][:FIRST])
-        scores = np.maximum(hits[1][:FIRST][known], 0.0)
-        total = float(scores.sum()) or 1.0
-        walked, shares = walker.walk(
-            {entity: weight / whole for entity, weight in asked.items()},
-            dict(zip(numbers.tolist(), (scores / total).tolist(), strict=True)),
-        )
+        begin = zip(hits[0][:FIRST].tolist(), hits[1][:FIRST].tolist(), strict=True)
+        starts = {place: max(score, 0.0) for id_, score in begin if (place := frame.place(id_)) is not None}
+        total = sum(starts.values()) or 1.0
+        walked, shares = walk(
+            frame, {entity: weight / whole for entity, weight in asked.items()},
+            {place: score / total for place, score in starts.items()},
+        )  # fmt: skip
         if not named:
-            new = ~np.isin(walked, numbers)
+            new = ~np.isin(walked, list(starts))
             walked, shares = walked[new], shares[new]
-        best = np.sort(np.lexsort((walked, -shares))[:REACHED])
+        ids = frame.chunk_ids(walked)
+        best = np.lexsort((ids, -shares))[:REACHED]
+        best = best[np.argsort(ids[best])]
         shares = shares[best]
         top = float(shares.max()) if len(shares) else 0.0
         scaled = shares / top if top > 0.0 else shares
-        entities = [view.entities[link.entity] for link in links]
+        entities = [frame.entity(link.entity) for link in links]
         names = tuple({form.casefold() for entity in entities for form in (entity.name, *entity.aliases)})
-        return Reached(view.chunks[walked[best]], scaled.astype(np.float32), len(links), names, view.revision)
+        return Reached(ids[best], scaled.astype(np.float32), len(links), names, frame.revision)
 
     def themes(
         self, collection: str, question: str, language: str, hits: tuple[Ids, Scores], count: int
     ) -> tuple[list[Theme], int]:
         themes = self._graph().themes(collection)
-        view = themes.frame.view
-        linked = {link.entity: link.weight for link in self._links(view, question, language)}
+        linked = {link.entity: link.weight for link in self._links(themes.frame, question, language)}
         found = [
             Theme(
                 themes.name(number), len(themes.groups[number].members), share,
@@ -80,104 +72,48 @@ class GraphRetrieval:
             )
             for number, share in themes.ranked(hits, linked)[:count]
         ]  # fmt: skip
-        return found, view.revision
+        return found, themes.frame.revision
 
     def reasons(
         self, collection: str, question: str, language: str, first: Sequence[int], chunks: Sequence[Chunk]
     ) -> list[str]:
-        walker = self._current(collection)
-        if walker is None:
+        frame = self._graph().current(collection)
+        if frame is None:
             return [""] * len(chunks)
-        view = walker.view
-        asked = [link.entity for link in self._links(view, question, language)]
-        return [self._reason(collection, view, asked, first, chunk) for chunk in chunks]
+        asked = [link.entity for link in self._links(frame, question, language)]
+        return [_reason(frame, asked, first, chunk) for chunk in chunks]
 
-    def _reason(
-        self, collection: str, view: GraphView, asked: Sequence[int], first: Sequence[int], chunk: Chunk
-    ) -> str:
-        own = members(view, chunk.id)
-        place = f", page {chunk.page}" if chunk.page is not None else f", {chunk.uri}"
-        starts = [entity for entity in asked if entity in own]
-        if not starts:
-            shared = {e: rarity(view, e) for other in first if other != chunk.id for e in own & members(view, other)}
-            starts = sorted(shared, key=lambda entity: (-shared[entity], entity))
-        if not starts:
-            return ""
-        head = view.entities[starts[0]]
-        others = sorted(own - {starts[0]}, key=lambda entity: (entity not in asked, -rarity(view, entity), entity))
-        for other in others[:TRIED]:
-            tail = view.entities[other]
-            try:
-                edge = self._graph().edge(head.id, tail.id, collection=collection, limit=0)
-            except NotFound:
-                continue
-            if edge.label:
-                names = {head.id: head.name, tail.id: tail.name}
-                return f"{names[edge.head]} —{edge.label}→ {names[edge.tail]}{place}"
-        return f"{head.name}{place}"
-
-    def _links(self, view: GraphView, question: str, language: str) -> list[Link]:
+    def _links(self, frame: Frame, question: str, language: str) -> list[Link]:
         held = self._asked  # a search asks twice
-        if held is not None and held[0] is view and held[1] == question:
+        if held is not None and held[0] is frame and held[1] == question:
             return held[2]
         mentions = self._extractor().extract(question, language or None).mentions
-        links = linked(view, question, mentions, language or "en")
-        self._asked = view, question, links
+        links = linked(frame, question, mentions, language or "en")
+        self._asked = frame, question, links
         return links
 
-    def _current(self, collection: str) -> Walker | None:
-        """Of the collection as it is. None while one is made on a thread: after the first, nobody waits for that of a
-        large collection."""
-        revision = self._graph().revision(collection)
-        with self._lock:
-            held = self._walkers.get(collection)
-            if held is not None and held.view.revision == revision:
-                return held
-            behind = held is not None and len(held.view.chunks) > SMALL
-            begins = behind and collection not in self._making
-            if begins:
-                self._making.add(collection)
-        if not behind:
-            return self._made(collection)
-        if begins:
-            threading.Thread(
-                target=self._make, args=(collection,), name=f"ragstone-graph-{collection}", daemon=True
-            ).start()  # fmt: skip
-        return None
 
-    def _make(self, collection: str) -> None:
-        try:
-            self._made(collection)
-        except RagstoneError as error:  # the next search makes it itself and tells
-            log.info("the graph of %r was not brought up to date: %s", collection, error)
-            with self._lock:
-                self._walkers.pop(collection, None)
-        finally:
-            with self._lock:
-                self._making.discard(collection)
-
-    def _made(self, collection: str) -> Walker:
-        view = self._graph().view(collection)
-        with self._lock:
-            held = self._walkers.get(collection)
-        if held is not None and held.view is view:
-            return held
-        walker = Walker(view)
-        with self._lock:
-            self._walkers[collection] = walker
-        return walker
+def _reason(frame: Frame, asked: Sequence[int], first: Sequence[int], chunk: Chunk) -> str:
+    own = members(frame, chunk.id)
+    place = f", page {chunk.page}" if chunk.page is not None else f", {chunk.uri}"
+    starts = [entity for entity in asked if entity in own]
+    if not starts:
+        shared = {e: rarity(frame, e) for other in first if other != chunk.id for e in own & members(frame, other)}
+        starts = sorted(shared, key=lambda entity: (-shared[entity], frame.id(entity)))
+    if not starts:
+        return ""
+    head = frame.entity(starts[0])
+    others = {entity: (entity not in asked, -rarity(frame, entity), frame.id(entity)) for entity in own - {starts[0]}}
+    for other in sorted(others, key=others.__getitem__)[:TRIED]:
+        tail = frame.entity(other)
+        edge = showing.edge(frame, starts[0], other)
+        if edge is not None and edge.label:
+            names = {head.id: head.name, tail.id: tail.name}
+            return f"{names[edge.head]} —{edge.label}→ {names[edge.tail]}{place}"
+    return f"{head.name}{place}"
 
 
-def numbers_of(view: GraphView, chunks: Ids) -> tuple[Ids, Ids]:
-    """The numbers of those chunks that the view has, and their places in `chunks`."""
-    if not len(view.chunks):
-        return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
-    at = np.minimum(np.searchsorted(view.chunks, chunks), len(view.chunks) - 1)
-    known = np.flatnonzero(view.chunks[at] == chunks)
-    return at[known], known
-
-
-def members(view: GraphView, chunk_id: int) -> set[int]:
+def members(frame: Frame, chunk_id: int) -> set[int]:
     """The entities that a chunk mentions."""
-    numbers, _ = numbers_of(view, np.array([chunk_id], dtype=np.int64))
-    return {int(e) for n in numbers.tolist() for e in view.members[view.starts[n] : view.starts[n + 1]]}
+    place = frame.place(chunk_id)
+    return set() if place is None else set(frame.members(np.array([place]))[1].tolist())

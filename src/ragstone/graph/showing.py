@@ -5,70 +5,67 @@ from __future__ import annotations
 from collections import Counter
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..graph_types import Edge, MentionKind, Subgraph
 from .codec import SCALE
-from .contents import Contents
 from .viewing import Frame
 
 
 def around(
-    frame: Frame, contents: Contents, numbers: list[int], limit: int, kinds: set[MentionKind] | None, *, labelled: bool
+    frame: Frame, numbers: list[int], limit: int, kinds: set[MentionKind] | None, *, labelled: bool
 ) -> Subgraph:
     """The `limit` entities with the strongest edges to those of `numbers`, and the edges between them and these."""
-    view = frame.view
-    edges = np.unique(np.concatenate([frame.edges_of(number) for number in numbers])) if numbers else np.empty(0, int)
-    strongest = edges[np.argsort(-view.strengths[edges], kind="stable")].tolist()
+    asked = np.array(numbers, np.int64)
+    owners, found, strengths = frame.edges(asked)
+    one, other = frame.ties(asked)[owners], frame.ties(found)
+    order = np.lexsort((np.maximum(one, other), np.minimum(one, other), -strengths))
+    ways = zip(asked[owners[order]].tolist(), found[order].tolist(), strict=True)
+    strongest = {tuple(sorted(way)): way for way in ways}  # between two of `numbers` either way
     own = set(numbers)
     others: dict[int, None] = {}
     shown: list[Edge] = []
     truncated = False
-    for at in strongest:
-        ends = int(view.heads[at]), int(view.tails[at])
+    for ends in strongest.values():
         new = [end for end in ends if end not in own]
-        if new and kinds is not None and view.entities[new[0]].kind not in kinds:
+        if new and kinds is not None and frame.entity(new[0]).kind not in kinds:
             continue
         if new and new[0] not in others and len(others) >= limit:
             truncated = True
             if labelled:
                 break
             continue
-        found = edge(frame, contents, *ends)
-        if found is None or (labelled and not found.label):
+        between = edge(frame, *ends)
+        if between is None or (labelled and not between.label):
             continue
         others |= dict.fromkeys(new)
-        shown.append(found)
-    return Subgraph(tuple(view.entities[n] for n in (*numbers, *others)), tuple(shown), truncated)
+        shown.append(between)
+    return Subgraph(tuple(frame.entity(n) for n in (*numbers, *others)), tuple(shown), truncated)
 
 
-def edge(frame: Frame, contents: Contents, a: int, b: int) -> Edge | None:
+def edge(frame: Frame, a: int, b: int) -> Edge | None:
     """None where no chunk shows it. Read from head to tail as most of what its label stands for does."""
     weight = chunks = 0
     labels: Counter[tuple[str, bool]] = Counter()
     for chunk in np.intersect1d(frame.chunks_of(a), frame.chunks_of(b), assume_unique=True).tolist():
-        rows = contents.relations.get(chunk)
-        if rows is None:
+        said = frame.said(chunk)
+        if said is None:
             continue
-        forward, backward = _between(frame, rows, a, b)
-        shown = rows[forward | backward]
-        if not len(shown):
+        entities = frame.root[frame.contents.node_of[said.writing]]
+        one, other = entities[said.head], entities[said.tail]
+        forward, backward = (one == a) & (other == b), (one == b) & (other == a)
+        shown = forward | backward
+        if not shown.any():
             continue
         chunks += 1
-        weight += int(shown["weight"].sum())
+        weight += int(said.strength[shown].sum())
         for label, strength, along in zip(
-            shown["label"].tolist(), shown["weight"].tolist(), forward[forward | backward].tolist(), strict=True
+            said.label[shown].tolist(), said.strength[shown].tolist(), forward[shown].tolist(), strict=True
         ):
             if label:
-                labels[contents.labels[label], along] += strength
+                labels[frame.contents.labels[label], along] += strength
     if not chunks:
         return None
     label, along = min(labels, key=lambda found: (-labels[found], found[0], not found[1]), default=("", True))
     head, tail = (a, b) if along else (b, a)
-    entities = frame.view.entities
-    return Edge(entities[head].id, entities[tail].id, label, weight / SCALE, chunks)
+    return Edge(frame.id(head), frame.id(tail), label, weight / SCALE, chunks)
 
-
-def _between(frame: Frame, rows: NDArray[np.void], a: int, b: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    one, other = frame.number[rows["head"]], frame.number[rows["tail"]]
-    return (one == a) & (other == b), (one == b) & (other == a)

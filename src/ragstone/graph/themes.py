@@ -13,6 +13,7 @@ from ..protocols import Ids, Scores, Store
 from ..text.sentences import sentence_spans
 from .communities import Group, communities, groups
 from .passages import extracted
+from .view import GraphView
 from .viewing import Frame
 
 MOST: Final = 1_000
@@ -29,10 +30,13 @@ class Themes:
     """Of one state of a graph. The communities are found at once, sentences of one when they are first asked for.
     Safe from several threads."""
 
-    def __init__(self, store: Store, frame: Frame) -> None:
+    def __init__(self, store: Store, frame: Frame, view: GraphView) -> None:
+        """`view` is of `frame`."""
         self.frame = frame
+        self.view = view
         self._store = store
-        view = frame.view
+        self._number = np.full(len(frame.root), -1, np.int64)  # in the view, by entity of the frame
+        self._number[frame.numbers] = np.arange(len(frame.numbers))
         labels = communities(view)
         self.groups = groups(view, labels, most=MOST)
         of_label = np.full(int(labels.max()) + 1 if len(labels) else 1, -1, dtype=np.int64)
@@ -51,8 +55,8 @@ class Themes:
 
     def ranked(self, hits: tuple[Ids, Scores], linked: Mapping[int, float]) -> list[tuple[int, float]]:
         """Numbers of communities with their shares of what was asked for, the largest first: of the `hits` (chunks
-        with their scores), of the entities that the question names, and of the whole collection."""
-        view = self.frame.view
+        with their scores), of the entities of the frame that the question names, and of the whole collection."""
+        view = self.view
         total = self._sizes.copy()
         at = np.searchsorted(view.chunks, hits[0])
         scores = np.maximum(hits[1], 0.0) / max(float(np.maximum(hits[1], 0.0).sum()), 1e-9)
@@ -63,13 +67,14 @@ class Themes:
                 np.add.at(total, self._member[row][known], score * self._part[row][known])
         whole = sum(linked.values()) or 1.0
         for entity, weight in linked.items():
-            if self._of_entity[entity] >= 0:
-                total[self._of_entity[entity]] += weight / whole
+            community = self._of_entity[self._number[entity]]
+            if community >= 0:
+                total[community] += weight / whole
         order = np.argsort(-total, kind="stable")
         return [(int(number), float(total[number])) for number in order]
 
     def name(self, number: int) -> str:
-        return ", ".join(self.frame.view.entities[e].name for e in self.groups[number].members[:NAMED])
+        return ", ".join(self.view.entities[e].name for e in self.groups[number].members[:NAMED])
 
     def sentences(self, number: int) -> tuple[Evidence, ...]:
         """The nearest to the centre first. The centre is the strength of each member within the community; a sentence
@@ -83,7 +88,7 @@ class Themes:
         return held
 
     def community(self, number: int) -> Community:
-        view, group = self.frame.view, self.groups[number]
+        view, group = self.view, self.groups[number]
         entities = tuple(view.entities[e].id for e in group.members)
         chunks = tuple(int(view.chunks[place]) for place in group.chunks)
         sentences = self.sentences(number)
@@ -91,11 +96,11 @@ class Themes:
         return Community(entities[0], self.name(number), entities, chunks, summary, sentences)
 
     def _summary(self, group: Group) -> tuple[Evidence, ...]:
-        view = self.frame.view
+        view = self.view
         centre = dict(zip(group.members, group.strengths, strict=True))
         found: list[tuple[Evidence, frozenset[int]]] = []
         for chunk, columns in extracted(self._store, [int(view.chunks[place]) for place in group.chunks[:READ]]):
-            numbers = np.array([self.frame.number_of_norm(norm) for norm, _, _ in columns.forms], dtype=np.int64)
+            numbers = np.array([view.forms.get(norm, (-1,))[0] for norm, _, _ in columns.forms], dtype=np.int64)
             entities = numbers[columns.form]
             for start, end in sentence_spans(chunk.text):
                 inside = (columns.start >= start) & (columns.start + columns.length <= end) & (columns.length > 0)

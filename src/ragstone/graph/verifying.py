@@ -12,7 +12,7 @@ from .building import extracted
 from .codec import columns
 from .follow import CollectionGraph
 from .layers import LAYERS, RULES
-from .viewing import Frame
+from .view import GraphView
 
 SAMPLED: Final = 50
 """Texts that are extracted again."""
@@ -59,18 +59,17 @@ def differing(store: Store, collection: str, extractor: Extractor) -> list[int]:
 
 
 def astray(followed: CollectionGraph, fresh: CollectionGraph) -> list[str]:
-    """What a graph that followed the log says otherwise than one that was just read. Writes of others meanwhile are
-    taken into account."""
+    """What a graph that followed the log says otherwise than one that was just read from the store. Writes of others
+    meanwhile are taken into account."""
     for _ in range(_TRIES):
-        one, other = followed.frame(), fresh.frame()
+        (_, one), (_, other) = followed.view(), fresh.view()
         found = _differences(one, other)
-        if not found or one.view.revision == other.view.revision:
+        if not found or one.revision == other.revision:
             break
     return found
 
 
-def _differences(a: Frame, b: Frame) -> list[str]:
-    one, other = a.view, b.view
+def _differences(one: GraphView, other: GraphView) -> list[str]:
     if [entity.id for entity in one.entities] != [entity.id for entity in other.entities]:
         return ["entities"]
     found = ["names or counts of entities"] if list(one.entities) != list(other.entities) else []

@@ -1,212 +1,257 @@
-"""From what chunks say and which nodes are one entity to the arrays of a `GraphView`."""
+"""One state of the graph of a collection, read in place: nothing is made of it as a whole."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import overload
+from itertools import chain
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import NotFound
 from ..graph_types import Entity
-from ..protocols import Ids
-from .codec import KINDS, SCALE
-from .contents import MEMBER, RELATION, Contents, Rows
-from .view import GraphView
+from .changes import LOW, Changes, changes_of, degrees
+from .codec import KINDS
+from .contents import Contents, Said, sealed_said
+from .entities import Entities
+from .packed import rows_of, summed
+from .sealed import NO_NODE, Ints, Longs
 
-_ENTITY_BITS = 32
+_BITS: Final = 32
+Owned = tuple[Longs, Longs, Longs]
+"""Owners (places among those asked for), items and summed weights, ordered by both."""
 
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """A view with what it was made from, to go back from its numbers to nodes. `number`: entity by node, -1 where it
-    has none; `order` and `bounds`: the nodes of entity i are `order[bounds[i]:bounds[i + 1]]`."""
+    """Entities are numbered by the node that they are named after, chunks by their places: sealed ones first, then
+    those of `changes`. Numbers are of this process; what has to be the same in every one goes by `ties` and ids.
 
-    view: GraphView
+    root           entity by node, NO_NODE where no chunk has it
+    counts         mentions by writing
+    alive          by place, whether the chunk is there
+    entity_chunks  by entity: chunks that mention it
+    degree         by node: the nodes that relations join it with
+    groups         by entity, its nodes, where they are not the sealed ones
+    """
+
     contents: Contents
-    number: NDArray[np.int32]
-    order: NDArray[np.int64]
-    bounds: Ids
-    mentions: NDArray[np.int64]
-    merged: int
+    changes: Changes
+    came: Mapping[int, Said]
+    root: Ints
+    counts: Ints
+    alive: NDArray[np.bool_]
+    entity_chunks: Ints
+    degree: Ints
+    groups: Mapping[int, frozenset[int]]
+    revision: int
 
+    # ------------------------------------------------------------------ chunks
+    @cached_property
+    def chunk_count(self) -> int:
+        return int(np.count_nonzero(self.alive))
+
+    def chunk_ids(self, places: NDArray[np.integer]) -> Longs:
+        sealed, new = self.contents.sealed.chunks, self.changes.chunks
+        count, found = len(sealed), np.zeros(len(places), np.int64)
+        old = places < count
+        found[old] = sealed[places[old]]
+        found[~old] = new[places[~old] - count]
+        return found
+
+    def place(self, chunk_id: int) -> int | None:
+        new = self.changes.chunks
+        at = int(np.searchsorted(new, chunk_id))
+        if at < len(new) and int(new[at]) == chunk_id:
+            return at + len(self.contents.sealed.chunks)
+        place = self.contents.sealed.place(chunk_id)
+        return place if place is not None and self.alive[place] else None
+
+    def said(self, chunk_id: int) -> Said | None:
+        came = self.came.get(chunk_id)
+        if came is not None:
+            return came
+        place = self.place(chunk_id)
+        return None if place is None else sealed_said(self.contents.sealed, place)
+
+    def members(self, places: NDArray[np.integer]) -> Owned:
+        """Entities of chunks."""
+        sealed, changes = self.contents.sealed, self.changes
+        count = len(sealed.chunks)
+        old, new = np.flatnonzero(places < count), np.flatnonzero(places >= count)
+        at, which = rows_of(sealed.member_starts, places[old])
+        also, of_new = rows_of(changes.starts, places[new] - count)
+        nodes = np.concatenate([sealed.writing_node[sealed.member_writing[at]], changes.node[also]])
+        weights = np.concatenate([sealed.member_weight[at], changes.weight[also]])
+        return _owned(np.concatenate([old[which], new[of_new]]), self.root[nodes], weights)
+
+    # ------------------------------------------------------------------ entities
     def find(self, id_: str) -> int | None:
         """The entity of an id."""
         node = self.contents.node_of_key(id_)
-        if node is None or node >= len(self.number) or self.number[node] < 0:
-            return None
-        number = int(self.number[node])
-        return number if self.view.entities[number].id == id_ else None
+        return node if node is not None and node < len(self.root) and self.root[node] == node else None
 
     def number_of_key(self, key: str) -> int:
         """The entity that a form stands in. Raises NotFound where no chunk has it."""
         node = self.contents.node_of_key(key)
-        if node is None or node >= len(self.number) or self.number[node] < 0:
+        if node is None or node >= len(self.root) or self.root[node] == NO_NODE:
             raise NotFound(f"no text has the form {key}.", "Find entities by name: `ragstone graph find NAME`.")
-        return int(self.number[node])
+        return int(self.root[node])
 
     def number_of_norm(self, norm: str) -> int:
         """-1 where there is none."""
         node = self.contents.node_of_norm(norm)
-        return -1 if node is None or node >= len(self.number) else int(self.number[node])
+        return NO_NODE if node is None or node >= len(self.root) else int(self.root[node])
+
+    def id(self, number: int) -> str:
+        return self.contents.key(number)
+
+    def ties(self, numbers: NDArray[np.integer]) -> NDArray[np.uint64]:
+        """The beginnings of the ids, which order entities in the same way everywhere."""
+        sealed = self.contents.sealed
+        found = np.zeros(len(numbers), np.uint64)
+        old = numbers < sealed.nodes
+        found[old] = sealed.key_high[numbers[old]]
+        found[~old] = [int(self.contents.key(number)[:16], 16) for number in numbers[~old].tolist()]
+        return found
 
     def nodes_of(self, number: int) -> list[int]:
-        return [int(node) for node in self.order[self.bounds[number] : self.bounds[number + 1]]]
+        return [int(node) for node in self.nodes(np.array([number]))[0]]
 
-    @cached_property
-    def postings(self) -> tuple[Ids, Ids]:
-        """Places of chunks by entity: those of entity i are `second[first[i]:first[i + 1]]`."""
-        view = self.view
-        places = np.repeat(np.arange(len(view.chunks)), np.diff(view.starts))
-        by_entity = np.argsort(view.members, kind="stable")
-        first = np.searchsorted(view.members[by_entity], np.arange(len(view.entities) + 1))
-        return first, places[by_entity]
+    def nodes(self, numbers: NDArray[np.integer]) -> tuple[Longs, Longs]:
+        """Of entities, and to which of `numbers` each belongs."""
+        sealed = self.contents.sealed
+        own = [place for place, number in enumerate(numbers.tolist()) if number in self.groups]
+        plain = np.setdiff1d(np.arange(len(numbers)), own)
+        plain = plain[numbers[plain] < sealed.nodes]
+        at, which = rows_of(sealed.group_starts, numbers[plain])
+        more = [(node, place) for place in own for node in sorted(self.groups[int(numbers[place])])]
+        nodes = np.concatenate([sealed.group_node[at], np.array([node for node, _ in more], np.int64)])
+        return nodes, np.concatenate([plain[which], np.array([place for _, place in more], np.int64)])
 
-    @cached_property
-    def incidence(self) -> tuple[Ids, Ids]:
-        """Edges by entity, in the same way."""
-        both = np.concatenate((self.view.heads, self.view.tails))
-        by_entity = np.argsort(both, kind="stable")
-        first = np.searchsorted(both[by_entity], np.arange(len(self.view.entities) + 1))
-        return first, by_entity % max(1, len(self.view.heads))
-
-    def chunks_of(self, number: int) -> Ids:
-        """Ids of the chunks that mention an entity, rising."""
-        first, places = self.postings
-        return self.view.chunks[places[first[number] : first[number + 1]]]
-
-    def edges_of(self, number: int) -> Ids:
-        first, edges = self.incidence
-        return edges[first[number] : first[number + 1]]
-
-
-def frame_of(contents: Contents, roots: NDArray[np.int32], revision: int) -> Frame:
-    """Entities are ordered by id, so that equal graphs have equal arrays."""
-    nodes = contents.nodes
-    present = np.flatnonzero(roots >= 0)
-    heads = np.unique(roots[present])
-    ids = np.array([nodes[node].key for node in heads.tolist()], "U24")
-    by_id = np.argsort(ids)
-    heads = heads[by_id]
-    of_root = np.full(len(nodes), -1, np.int32)
-    of_root[heads] = np.arange(len(heads), dtype=np.int32)
-    number = np.full(len(nodes), -1, np.int32)
-    number[present] = of_root[roots[present]]
-    order = present[np.argsort(number[present], kind="stable")]
-    bounds = np.searchsorted(number[order], np.arange(len(heads) + 1))
-
-    chunks = np.fromiter(contents.members, np.int64, len(contents.members))
-    chunks.sort()
-    rows = [contents.members[chunk] for chunk in chunks.tolist()]
-    node_of = contents.nodes_by_writing()
-    members = _joined(rows, MEMBER)
-    at = np.repeat(np.arange(len(rows)), [len(row) for row in rows]) if rows else np.empty(0, np.int64)
-    said = number[node_of[members["writing"]]] if len(members) else np.empty(0, np.int32)
-    pairs, shares = _summed(at.astype(np.int64) << _ENTITY_BITS | said, members["weight"])
-    starts = np.searchsorted(pairs >> _ENTITY_BITS, np.arange(len(rows) + 1))
-    who = (pairs & 0xFFFFFFFF).astype(np.int32)
-    mentions = np.bincount(said, members["mentions"], minlength=len(heads)).astype(np.int64)
-    count = np.bincount(who, minlength=len(heads))
-
-    relations = [contents.relations[chunk] for chunk in chunks.tolist()]
-    ties = _joined(relations, RELATION)
-    one, other = number[ties["head"]], number[ties["tail"]]
-    kept = one != other
-    low, high = np.minimum(one, other)[kept].astype(np.int64), np.maximum(one, other)[kept]
-    edges, strengths = _summed(low << _ENTITY_BITS | high, ties["weight"][kept])
-    entities = Entities(contents, heads, order, bounds, mentions, count)
-    view = GraphView(
-        entities=entities,
-        chunks=chunks,
-        starts=starts.astype(np.int64),
-        members=who,
-        shares=(shares / SCALE).astype(np.float32),
-        heads=(edges >> _ENTITY_BITS).astype(np.int32),
-        tails=(edges & 0xFFFFFFFF).astype(np.int32),
-        strengths=(strengths / SCALE).astype(np.float32),
-        forms=Forms(contents, number),
-        revision=revision,
-    )
-    return Frame(view, contents, number, order, bounds, mentions, len(present) - len(heads))
-
-
-def _joined(rows: list[Rows], kind: np.dtype[np.void]) -> Rows:
-    """As bytes: numpy takes long to find out that records are of one type."""
-    return np.concatenate([row.view(np.uint8) for row in rows] or [np.empty(0, np.uint8)]).view(kind)
-
-
-def _summed(keys: NDArray[np.int64], values: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The different keys, rising, with the sums of their values."""
-    order = np.argsort(keys, kind="stable")
-    keys = keys[order]
-    first = np.flatnonzero(np.concatenate(([True], keys[1:] != keys[:-1]))) if len(keys) else np.empty(0, np.int64)
-    sums = np.add.reduceat(values[order].astype(np.int64), first) if len(keys) else np.empty(0, np.int64)
-    return keys[first], sums
-
-
-class Entities(Sequence[Entity]):
-    """Made when they are asked for: a view has hundreds of thousands."""
-
-    def __init__(
-        self, contents: Contents, heads: NDArray[np.int32], order: NDArray[np.int64], bounds: Ids,
-        mentions: NDArray[np.int64], chunks: NDArray[np.int64],
-    ) -> None:
-        self._contents = contents  # nodes and writings are only ever added to
-        self._counts = contents.counts().copy()
-        self._heads = heads
-        self._order = order
-        self._bounds = bounds
-        self._mentions = mentions
-        self._chunks = chunks
-
-    def __len__(self) -> int:
-        return len(self._heads)
-
-    @overload
-    def __getitem__(self, at: int) -> Entity: ...
-    @overload
-    def __getitem__(self, at: slice) -> Sequence[Entity]: ...
-    def __getitem__(self, at: int | slice) -> Entity | Sequence[Entity]:
-        if isinstance(at, slice):
-            return [self[i] for i in range(*at.indices(len(self)))]
-        at = range(len(self))[at]
-        nodes = self._order[self._bounds[at] : self._bounds[at + 1]].tolist()
+    def entity(self, number: int) -> Entity:
         written: dict[str, int] = {}
         kinds: dict[int, int] = {}
-        for node in nodes:
-            for number in self._contents.nodes[node].writings:
+        mentions = 0
+        for node in self.nodes_of(number):
+            for at in self.contents.writings_of(node):
                 # what was added later counts nothing here
-                count = int(self._counts[number]) if number < len(self._counts) else 0
+                count = int(self.counts[at]) if at < len(self.counts) else 0
                 if count:
-                    writing = self._contents.writings[number]
+                    writing = self.contents.writing(at)
                     written[writing.text] = written.get(writing.text, 0) + count
                     kinds[writing.kind] = kinds.get(writing.kind, 0) + count
+                    mentions += count
         names = sorted(written, key=lambda name: (-written[name], -len(name), name))
         kind = min(kinds, key=lambda number: (-kinds[number], number), default=KINDS.index("term"))
         return Entity(
-            self._contents.nodes[self._heads[at]].key, names[0] if names else "", KINDS[kind], tuple(sorted(names[1:])),
-            int(self._mentions[at]), int(self._chunks[at]),
+            self.id(number), names[0] if names else "", KINDS[kind], tuple(sorted(names[1:])), mentions,
+            int(self.entity_chunks[number]),
         )  # fmt: skip
 
+    def places(self, numbers: NDArray[np.integer]) -> Owned:
+        """Chunks that mention entities."""
+        sealed = self.contents.sealed
+        nodes, owner = self.nodes(numbers)
+        old = np.flatnonzero(nodes < sealed.nodes)
+        at, which = rows_of(sealed.post_starts, nodes[old])
+        chunk, weight = sealed.post_chunk[at], sealed.post_weight[at]
+        there = self.alive[chunk]
+        came, more, of = self.changes.posts.of(nodes)
+        return _owned(
+            np.concatenate([owner[old][which][there], owner[of]]),
+            np.concatenate([chunk[there], came + len(sealed.chunks)]), np.concatenate([weight[there], more]),
+        )  # fmt: skip
 
-class Forms(Mapping[str, Sequence[int]]):
-    """Entities by the folded form of a mention."""
+    def edges(self, numbers: NDArray[np.integer]) -> Owned:
+        """Other entities that relations join entities with."""
+        sealed = self.contents.sealed
+        nodes, owner = self.nodes(numbers)
+        old = np.flatnonzero(nodes < sealed.nodes)
+        at, which = rows_of(sealed.pair_starts, nodes[old])
+        other, more, of = self.changes.pairs.of(nodes)
+        owners = np.concatenate([owner[old][which], owner[of]])
+        others = self.root[np.concatenate([sealed.pair_other[at], other])]
+        # a node that went has no entity, and what it had sums up to nothing
+        apart = (others != numbers[owners]) & (others >= 0)
+        found = _owned(owners, others, np.concatenate([sealed.pair_weight[at], more]), apart)
+        kept = found[2] > 0
+        return found[0][kept], found[1][kept], found[2][kept]
 
-    def __init__(self, contents: Contents, number: NDArray[np.int32]) -> None:
-        self._contents = contents
-        self._number = number
+    def chunks_of(self, number: int) -> Longs:
+        """Ids of the chunks that mention an entity, rising."""
+        return np.sort(self.chunk_ids(self.places(np.array([number]))[1]))
 
-    def __getitem__(self, norm: str) -> Sequence[int]:
-        node = self._contents.node_of_norm(norm)
-        if node is None or node >= len(self._number) or self._number[node] < 0:
-            raise KeyError(norm)
-        return (int(self._number[node]),)
+    def forms(self) -> Iterator[tuple[int, str]]:
+        """Entities with each of their folded forms (`Mention.norm`)."""
+        sealed = self.contents.sealed
+        norms = chain(sealed.norms.all(), self.contents.came_norms())
+        return ((entity, norm) for entity, norm in zip(self.root.tolist(), norms, strict=False) if entity >= 0)
 
-    def __iter__(self) -> Iterator[str]:
-        return (self._contents.nodes[node].norm for node in np.flatnonzero(self._number >= 0).tolist())
+    @cached_property
+    def numbers(self) -> Longs:
+        """All entities, in the order of their ids."""
+        found = np.flatnonzero(self.root == np.arange(len(self.root)))
+        old = np.searchsorted(found, self.contents.sealed.nodes)  # those are in order
+        if old == len(found):
+            return found
+        ids = np.array([self.id(number) for number in found.tolist()], "U24")
+        return found[np.argsort(ids)]
 
-    def __len__(self) -> int:
-        return int(np.count_nonzero(self._number >= 0))
+    @cached_property
+    def merged(self) -> int:
+        """Nodes that are not the only one, or the first, of their entity."""
+        return int(np.count_nonzero(self.root >= 0)) - len(self.numbers)
+
+    def mentions(self) -> int:
+        """Of all entities."""
+        return int(self.counts.sum())
+
+
+def _owned(
+    owners: NDArray[np.integer], items: NDArray[np.integer], weights: NDArray[np.integer],
+    kept: NDArray[np.bool_] | None = None,
+) -> Owned:
+    if kept is not None:
+        owners, items, weights = owners[kept], items[kept], weights[kept]
+    keys, sums = summed(owners.astype(np.int64) << _BITS | items, weights)
+    return keys >> _BITS, keys & LOW, sums
+
+
+def frame_of(contents: Contents, entities: Entities, revision: int) -> Frame:
+    sealed, changes = contents.sealed, changes_of(contents)
+    root = entities.roots()
+    alive = np.ones(len(sealed.chunks) + len(changes.chunks), np.bool_)
+    gone = np.fromiter(contents.gone, np.int64, len(contents.gone))
+    alive[gone] = False
+    frame = Frame(
+        contents, changes, dict(contents.came), root.copy() if root.flags.writeable else root,
+        contents.counts[: contents.writings].copy() if contents.counts.flags.writeable else contents.counts, alive,
+        np.zeros(len(root), np.int32), degrees(sealed, len(root), changes.pairs), dict(entities.groups()), revision,
+    )  # fmt: skip
+    _count_chunks(frame, np.sort(gone))
+    return frame
+
+
+def _count_chunks(frame: Frame, gone: Longs) -> None:
+    """Fills `entity_chunks`: of entities with the same nodes as before by what came and went, of others anew."""
+    sealed, counts = frame.contents.sealed, frame.entity_chunks
+    counts[: sealed.nodes] = sealed.entity_chunks
+    at, which = rows_of(sealed.member_starts, gone)
+    went = _different(gone[which], sealed.root[sealed.writing_node[sealed.member_writing[at]]])
+    new = frame.changes
+    came = _different(np.repeat(np.arange(len(new.chunks)), np.diff(new.starts)), frame.root[new.node])
+    np.subtract.at(counts, went, 1)
+    np.add.at(counts, came, 1)
+    others = np.array(sorted(frame.groups), np.int64)
+    counts[others] = 0
+    owners, _, _ = frame.places(others)
+    np.add.at(counts, others[owners], 1)
+
+
+def _different(owners: NDArray[np.integer], items: Iterable[int]) -> Longs:
+    """The items of each owner, once."""
+    return np.unique(owners.astype(np.int64) << _BITS | np.asarray(items)) & LOW

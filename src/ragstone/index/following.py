@@ -195,7 +195,7 @@ class Following:
         spaces = self.followed(uses)
         groups: dict[str, list[Segment]] = {"": [], **{space.id: [] for space in spaces}}
         for segment in published:
-            if segment.kind == "lexical" or segment.space in groups:
+            if segment.kind == "lexical" or (segment.kind == "vector" and segment.space in groups):
                 groups[segment.space if segment.kind == "vector" else ""].append(segment)
         vectors = {space.id: self.rows.new_vectors(space) for space in spaces}
         lexical = Bm25Index()

@@ -156,6 +156,8 @@ def explained(segment: Segment, folder: Path, structure: Structure, components: 
     or not readable: whoever opens it says so."""
     if segment.kind == "lexical":
         return {"search": "bm25", "why": "every posting of the question's words counts"}
+    if segment.kind == "graph":
+        return {"search": "graph", "why": "a walk reads it in place"}
     try:
         head = head_of(folder / SEGMENTS / segment.name)
     except StoreDamaged:

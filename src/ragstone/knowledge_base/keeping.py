@@ -52,13 +52,14 @@ def purge_caches(parts: Parts) -> None:
         parts.persistent.purge()
 
 
-def purge(running: Running, adding: Adding) -> int:
+def purge(running: Running, graph: KnowledgeGraph, adding: Adding) -> int:
     folder = running.store.folder
     before = own_bytes(folder)
     for name in running.store.every_collection():
         with suppress(NotFound):  # dropped meanwhile
             running.parts.spaces.finish_drops(name)
             running.index(name).purge()
+            graph.purge(name)
     purge_files(running.store)
     adding.sweep()
     shutil.rmtree(folder / CONVERSATIONS, ignore_errors=True)

@@ -58,7 +58,7 @@ class KnowledgeBase:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._store = parts.store
-        self._running = Running(parts, lambda: self._searching.serving())
+        self._running = Running(parts, lambda: self._searching.serving(), lambda name: self.graph.seal(name))
         self._adding = Adding(parts, self._running)
         self._searching = Searching(parts, self._running.index, parts.retriever(self))
         self._asking = Asking(parts, self._searching)
@@ -321,7 +321,7 @@ class KnowledgeBase:
     def graph(self) -> KnowledgeGraph:
         """What the documents mention and how it belongs together."""
         builder = None if self._parts.extractor is None else lambda: self._running.graph_builder
-        return KnowledgeGraph(self._store, builder, self.embedder, self._parts.deepens)
+        return KnowledgeGraph(self._store, builder, self._parts.deepens)
 
     # ------------------------------------------------------------------ care
     def verify(self, *, progress: ProgressCallback | None = None) -> VerifyReport:
@@ -351,7 +351,7 @@ class KnowledgeBase:
         """Takes the bytes of everything that was removed off the disk: out of the indexes, the database, its log and
         caches; returns by how many bytes the data folder shrank. Interrupted, it can be called again. Backups are
         not touched. Raises StoreBusy, DiskFull."""
-        return keeping.purge(self._running, self._adding)
+        return keeping.purge(self._running, self.graph, self._adding)
 
     def backup(
         self, path: AnyPath, *, keep: int = KEPT, anew: bool = False, check: bool = False,
@@ -369,6 +369,8 @@ class KnowledgeBase:
         with ExitStack() as stack:  # the last one first
             for close in (self._store.close, *self._parts.closers, self._adding.close, self._running.close):
                 stack.callback(close)
+            if "graph" in self.__dict__:
+                stack.callback(self.graph.close)
 
     def __enter__(self) -> KnowledgeBase:
         return self

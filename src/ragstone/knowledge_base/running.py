@@ -24,7 +24,8 @@ log = logging.getLogger(__name__)
 class Running:
     """Thread-safe. `serving` tells whether questions are being answered, for which the rest steps back."""
 
-    def __init__(self, parts: Parts, serving: Callable[[], bool]) -> None:
+    def __init__(self, parts: Parts, serving: Callable[[], bool], seal_graph: Callable[[str], object]) -> None:
+        """`seal_graph` writes the graph of a collection to its file where that is worth it."""
         self.parts = parts
         self.store = parts.store
         self._serving = serving
@@ -39,7 +40,7 @@ class Running:
         self.extraction: BackgroundGraph | None = None
         """The same, of what the graph is made of."""
         if parts.background_graph:
-            self.extraction = BackgroundGraph(parts.store, lambda: self.graph_builder)
+            self.extraction = BackgroundGraph(parts.store, lambda: self.graph_builder, seal_graph)
 
     def index(self, collection: str) -> CollectionIndex:
         """The indexes of one collection, opened once. Raises NotFound."""

@@ -14,7 +14,7 @@ from .indexes import CollectionView, LexicalIndex, Owners, QueryTerms, VectorInd
 from .memory import Alike, MemoryCounts, MemoryRow, MemoryStore, Telling, Told, Wording
 from .models import LLM, Embedder, LocalLLM, Reranker, Role
 from .queue import Queue
-from .store import ChangeSpaces, Guard, Known, Pending, PutResult, Segment, Store
+from .store import ChangeSpaces, Guard, Known, Pending, PutResult, Segment, SegmentKind, Store
 
 __all__ = [
     "LLM",
@@ -46,6 +46,7 @@ __all__ = [
     "Role",
     "Scores",
     "Segment",
+    "SegmentKind",
     "Store",
     "Telling",
     "Theme",

@@ -15,12 +15,16 @@ from .indexes import Owners
 from .memory import MemoryStore
 
 
+SegmentKind = Literal["lexical", "vector", "graph"]
+
+
 @dataclass(frozen=True, slots=True)
 class Segment:
     """A sealed index file. `checksum` is BLAKE2b-128 of its bytes; `dead` are ids deleted since it was written.
-    `space` is "" for lexical segments. The set of segments of a (collection, kind, space) stands at `watermark`."""
+    `space` is "" where the kind is not vector. The set of segments of a (collection, kind, space) stands at
+    `watermark`."""
 
-    kind: Literal["lexical", "vector"]
+    kind: SegmentKind
     space: str
     name: str
     checksum: bytes
@@ -203,7 +207,7 @@ class Store(Protocol):
     # sealed segments
     def segments(self, collection: str) -> list[Segment]: ...
     def publish(
-        self, collection: str, kind: Literal["lexical", "vector"], space: str, segments: Sequence[Segment]
+        self, collection: str, kind: SegmentKind, space: str, segments: Sequence[Segment]
     ) -> None:
         """Replaces the set of segments of that kind and space in one transaction. Does nothing for a space that the
         collection does not use, where it has uses."""

@@ -258,11 +258,11 @@ def _copy(source: apsw.Connection, path: Path) -> None:
 
 def _open_segments(copy: Path, folder: Path, into: dict[str, BufferedReader]) -> bool:
     """Opens the index files that the copy names, before the process that merges them removes some; whether one is
-    missing."""
+    missing. Files of graphs stay out: what they hold stands in the database."""
     missing = False
     connection = open_copy(copy)
     try:
-        for (name,) in connection.execute("SELECT name FROM segments ORDER BY name"):
+        for (name,) in connection.execute("SELECT name FROM segments WHERE kind <> 'graph' ORDER BY name"):
             try:
                 into[name] = (folder / SEGMENTS / name).open("rb")
             except OSError:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 import apsw
 
 from ..faults import reach
-from ..protocols import Segment
+from ..protocols import Segment, SegmentKind
 from . import rows, space_uses
 from .migrations import queries
 from .writes import collection_id
@@ -24,7 +23,7 @@ def read(connection: apsw.Connection, collection: str) -> list[Segment]:
 def publish(
     connection: apsw.Connection,
     collection: str,
-    kind: Literal["lexical", "vector"],
+    kind: SegmentKind,
     space: str,
     segments: Sequence[Segment],
 ) -> None:

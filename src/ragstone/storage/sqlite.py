@@ -13,7 +13,7 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Final, TypeVar
 
 import apsw
 import numpy as np
@@ -21,7 +21,19 @@ import numpy as np
 from ..errors import DiskFull, InputError, NotFound, StoreDamaged, StoreReadOnly
 from ..faults import reach
 from ..memory_types import MEMORY
-from ..protocols import ChangeSpaces, Guard, Ids, Known, Owners, Pending, PutResult, Segment, Store, Vectors
+from ..protocols import (
+    ChangeSpaces,
+    Guard,
+    Ids,
+    Known,
+    Owners,
+    Pending,
+    PutResult,
+    Segment,
+    SegmentKind,
+    Store,
+    Vectors,
+)
 from ..text.analysis import ANALYSIS_VERSION
 from ..types import Change, Chunk, Document, Filter, PreparedDocument, SpaceUse, Terms
 from . import rows, space_uses, vectors, writes
@@ -317,7 +329,7 @@ class SqliteStore(Store):
             return index_files.read(connection, collection)
 
     def publish(
-        self, collection: str, kind: Literal["lexical", "vector"], space: str, segments: Sequence[Segment]
+        self, collection: str, kind: SegmentKind, space: str, segments: Sequence[Segment]
     ) -> None:
         if any((segment.kind, segment.space) != (kind, space) for segment in segments):
             raise InputError("a segment of another kind or space cannot be published here.", "Publish each set alone.")
