@@ -30,7 +30,7 @@ step = st.one_of(
     st.tuples(st.just("put"), place, texts),
     st.tuples(st.just("remove"), place, st.none()),
     st.tuples(st.sampled_from(("merge", "split", "withdraw")), place, st.tuples(st.integers(0, 99), st.integers(0, 99))),
-    st.tuples(st.sampled_from(("build", "look", "reopen", "drop", "deepen")), place, st.none()),
+    st.tuples(st.sampled_from(("build", "look", "reopen", "drop", "deepen", "seal", "seal")), place, st.none()),
 )
 
 
@@ -92,6 +92,8 @@ def check(steps: list[tuple[str, tuple[str, int], object]], order: list[int]) ->
                     kb.graph.build(collection)
                 elif kind == "deepen":
                     deepen(kb, collection)
+                elif kind == "seal":
+                    kb.graph.seal(collection, changed=1)
                 elif kind == "look":
                     kb.graph.view(collection)
                 elif kind == "reopen":

@@ -49,6 +49,8 @@ class CollectionGraph:
         self._entities = Entities(self._contents)
         self._frame: Frame | None = None
         self._view: tuple[Frame, GraphView] | None = None
+        self.notes: list[str] = []
+        """What was found wrong with a file, and what was done about it."""
         self.file: str | None = None
         """That the tables stand in: "" where they are in memory alone, None where nothing was read yet."""
         if start is not None:
@@ -147,7 +149,7 @@ class CollectionGraph:
 
     def _load(self) -> None:
         """The log is followed from before, so what is written meanwhile is not missed."""
-        found = None if self._from_store else sealing.opened(self._store, self._collection)
+        found = None if self._from_store else sealing.opened(self._store, self._collection, self.notes)
         if found is not None:
             self._go_on(found[0], found[1].watermark, found[1].name)
             return

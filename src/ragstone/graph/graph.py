@@ -190,6 +190,10 @@ class KnowledgeGraph:
             self._themes.pop(collection, None)
             self._overviews.pop(collection, None)
 
+    def notes(self, collection: str) -> tuple[str, ...]:
+        """What was found wrong with the file of a collection when it was opened."""
+        return tuple(self._graph(collection).notes)
+
     # ------------------------------------------------------------------ looking at it
     def revision(self, collection: str = DEFAULT_COLLECTION) -> int:
         """That a view made now has; microseconds."""

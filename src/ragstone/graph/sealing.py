@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from contextlib import suppress
 from typing import Final
 
@@ -19,7 +18,6 @@ from .packed import Strings, encoded, grouped, rows_of, starts_of, strings, summ
 from .resolve import key_of
 from .sealed import Ints, Longs, Sealed, open_sealed, write
 
-log = logging.getLogger(__name__)
 KIND: Final = "graph"
 _BLOCK: Final = 1 << 20
 """Relations summed at once: they are many, and few pairs."""
@@ -110,14 +108,17 @@ def sealed_of(contents: Contents, entities: Entities) -> Sealed:
     )
 
 
-def opened(store: Store, collection: str) -> tuple[Sealed, Segment] | None:
-    """What was published, where it can be followed from. Raises NotFound."""
+def opened(store: Store, collection: str, notes: list[str]) -> tuple[Sealed, Segment] | None:
+    """What was published, where it can be followed from; what is wrong with it goes to `notes`. Raises NotFound."""
     for segment in store.segments(collection):
         if segment.kind == KIND and store.first_seq() - 1 <= segment.watermark <= store.last_seq():
+            path = store.folder / SEGMENTS / segment.name
+            if not path.exists():
+                continue  # backups leave it out
             try:
-                return open_sealed(store.folder / SEGMENTS / segment.name, segment.checksum), segment
+                return open_sealed(path, segment.checksum), segment
             except StoreDamaged as error:
-                log.warning("%s Made again from the store.", error.message)
+                notes.append(f"{error.message} Made again from the store.")
     return None
 
 

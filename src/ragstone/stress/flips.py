@@ -32,6 +32,7 @@ def flips(run: Run) -> Report:
         while len(kb.documents(MAIN) if MAIN in kb.store.collections() else ()) < DOCUMENTS:
             work.put()
         work.embed()
+        work.extract()
         work.seal()
         before = _results(kb)
     journal.close()
@@ -50,12 +51,13 @@ def flips(run: Run) -> Report:
             with open_folder(data) as kb:
                 if _results(kb) != before:
                     problems.append("a search gives other results than before")
-                noticed = any(damaged.name in note for note in kb.index(MAIN).notes)
+                noticed = any(damaged.name in note for note in _notes(kb))
                 report.add("damage noticed and index made again", noticed)
                 problems += check(kb, history, chance, notes_expected=True)
                 kb.index(MAIN).seal(rows=1)
+                kb.graph.seal(MAIN, changed=1)
             with open_folder(data) as kb:
-                problems += [f"opened again: {note}" for note in kb.index(MAIN).notes]
+                problems += [f"opened again: {note}" for note in _notes(kb)]
         except RagstoneError as error:
             problems.append(f"{error.code}: {error}")
         _tidy(data)
@@ -69,8 +71,13 @@ def _results(kb: KnowledgeBase) -> Any:
     return [
         [(hit.chunk.id, hit.score, hit.parts) for hit in kb.search(question, mode=mode, cache=False).hits]
         for question in QUESTIONS
-        for mode in ("lexical", "dense", "hybrid")
+        for mode in ("lexical", "dense", "hybrid", "graph")
     ]
+
+
+def _notes(kb: KnowledgeBase) -> tuple[str, ...]:
+    kb.graph.view(MAIN)
+    return (*kb.index(MAIN).notes, *kb.graph.notes(MAIN))
 
 
 def _tidy(data: Path) -> None:

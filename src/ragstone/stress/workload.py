@@ -261,6 +261,7 @@ class Workload:
             index.seal(rows=1)
             if self._chance.random() < 0.3:
                 index.consolidate()
+            self._kb.graph.seal(name, changed=1)
 
     def rebuild(self) -> None:
         self._kb.rebuild()
