@@ -114,22 +114,10 @@ class KnowledgeGraph:
     def verify(self, collection: str) -> tuple[int, list[str]]:
         """How many extractions were read, and what is not as it should be: those that cannot be read, some that the
         extractor makes otherwise now, and what this process, or a file, holds otherwise than the store."""
-        count, broken = verifying.unreadable(self._store, collection)
-        problems = [f"{len(broken)} extractions cannot be read, the first of chunk {broken[0]}"] if broken else []
-        if broken:
-            return count, problems
-        if self._builder is not None:
-            wrong = verifying.differing(self._store, collection, self._builder().extractor)
-            if wrong:
-                problems.append(f"{len(wrong)} chunks say otherwise than was extracted, the first is {wrong[0]}")
         with self._lock:
             held = self._held.get(collection)
-        if held is None and sealing.published(self._store, collection) is not None:
-            held = CollectionGraph(self._store, collection)
-        if held is not None:
-            fresh = CollectionGraph(self._store, collection, from_store=True)
-            problems += [f"{what} of the graph differ from the store's" for what in verifying.astray(held, fresh)]
-        return count, problems
+        extractor = None if self._builder is None else self._builder().extractor
+        return verifying.compared(self._store, collection, extractor, held)
 
     def rebuild(self, collection: str) -> None:
         """Forgets what this process holds and extractions that cannot be read; `build` or the background makes them
@@ -146,7 +134,7 @@ class KnowledgeGraph:
         there is; whether it did. Questions go on meanwhile. Raises NotFound, StoreError."""
         with self._lock:
             held = self._held.get(collection)
-        if self._builder is None or not sealing.worth(self._store, collection, held and held.file, changed):
+        if self._builder is None or not sealing.worth(self._store, collection, None if held is None else held.file, changed):
             return False
         # a graph of its own, which goes on from the same tables: who asks the one that is held does not wait
         start = None if held is None else held.start()

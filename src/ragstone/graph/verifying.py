@@ -12,12 +12,33 @@ from .building import extracted
 from .codec import columns
 from .follow import CollectionGraph
 from .layers import LAYERS, RULES
+from .sealing import published
 from .view import GraphView
 
 SAMPLED: Final = 50
 """Texts that are extracted again."""
 _BATCH: Final = 2_000
 _TRIES: Final = 5
+
+
+def compared(
+    store: Store, collection: str, extractor: Extractor | None, held: CollectionGraph | None
+) -> tuple[int, list[str]]:
+    """How many extractions were read, and what is wrong with them, with `held` and with the file of the graph."""
+    count, broken = unreadable(store, collection)
+    if broken:
+        return count, [f"{len(broken)} extractions cannot be read, the first of chunk {broken[0]}"]
+    problems = []
+    if extractor is not None:
+        wrong = differing(store, collection, extractor)
+        if wrong:
+            problems.append(f"{len(wrong)} chunks say otherwise than was extracted, the first is {wrong[0]}")
+    if held is None and published(store, collection) is not None:
+        held = CollectionGraph(store, collection)
+    if held is not None:
+        fresh = CollectionGraph(store, collection, from_store=True)
+        problems += [f"{what} of the graph differ from the store's" for what in astray(held, fresh)]
+    return count, problems
 
 
 def unreadable(store: Store, collection: str) -> tuple[int, list[int]]:

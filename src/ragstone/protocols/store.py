@@ -14,7 +14,6 @@ from .graph import GraphStore
 from .indexes import Owners
 from .memory import MemoryStore
 
-
 SegmentKind = Literal["lexical", "vector", "graph"]
 
 
