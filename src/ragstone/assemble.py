@@ -20,6 +20,7 @@ from .cache.memory import MemoryCache
 from .cache.persistent import DiskCache, Persistent, TieredCache
 from .embedding.cached import CachedEmbedder
 from .embedding.turn import DEEPEN_LOCK_FILE, turn
+from .embedding_models import EmbeddingModels, default_recipe, model_registry
 from .errors import SettingsError, StoreReadOnly
 from .graph.deepening import Deepening
 from .graph.retrieval import GraphRetrieval
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
     from .ingest.sandbox import Sandbox
     from .llm.local import LocalModels
     from .protocols import LLM, Cache, ChatStore, Embedder, Extractor, Queue, Reranker, Vectors
-from .embedding_models import EmbeddingModels, default_recipe, model_registry
 
 T = TypeVar("T")
 Role = Literal["all", "answers", "upkeep"]

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from .types import Space
 
 
-
 def model_registry(settings: Settings) -> ModelRegistry:
     """Embedding models as the settings have them; each is loaded once, when it is first needed."""
     chosen = settings.embedding

@@ -61,6 +61,7 @@ UNDER: Final = re.compile(
     r"\b[Uu]nter\s+(?:eine[mr]|de[mr]|dem Begriff)?\s?([^\n,;.:]{2,80}?)\s+(?:versteht|verstehen)\s+(?:man|wir)\b"
 )
 
+
 @lru_cache(maxsize=50_000)
 def is_identifier(word: str) -> bool:
     """Whether a candidate of CODE is one: `FB_Timer1`, `readFile`, `6ES7-315`, `%IX0.0`, `os.path`, `main()`."""

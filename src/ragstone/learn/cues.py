@@ -126,6 +126,7 @@ _NAMED: Final[dict[str, Type]] = {
 }  # fmt: skip
 _NAME = re.compile(r"^[\s*_#>-]*(" + "|".join(_NAMED) + r")\s*\**\s*:\**\s+(?=\S)", re.I)
 
+
 @cache
 def _compiled() -> tuple[tuple[Type, float, re.Pattern[str]], ...]:
     return tuple((type, weight, re.compile(cue, re.I)) for type, cues in _ALL for weight, cue in cues)

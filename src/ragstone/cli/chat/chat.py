@@ -20,6 +20,7 @@ from ...memory_types import ANSWERED, MEMORY, MemoryItem, Recall, SourceSpan
 from ...observe.instruments import COST, PAGE
 from ...types import Answer, AnswerEvent, Citation, Message
 from .asking import about_earlier
+from .recalled import names_a_time, of_its_time
 
 if TYPE_CHECKING:
     from ...knowledge_base import KnowledgeBase
@@ -32,9 +33,6 @@ TICK: Final = 0.05
 """Seconds until a question notices that it is to stop."""
 LAST_WAIT: Final = 2.0
 """Seconds that the end waits for a question that was stopped."""
-SHARE: Final = 0.5
-SHARE_OF_A_TIME: Final = 0.25
-"""Of the best item's score, from which on another one is told as well; where a time is named, it chooses already."""
 RECALLED: Final = 5
 NOT_REMEMBERED: Final = "memory holds nothing about it; this is from the documents"
 REMEMBERED_QUESTION: Final = 200
@@ -184,8 +182,8 @@ class Chat:
         if earlier:
             yield Step("stage", "memory")
             recalled = self.recall(question)
-            items = _of_its_time(recalled)
-            if items and (recalled.answerable >= ANSWERED or _names_a_time(recalled)):
+            items = of_its_time(recalled)
+            if items and (recalled.answerable >= ANSWERED or names_a_time(recalled)):
                 answer = self._remembered_answer(recalled, items)
                 yield Step("end", answer.text, self._store(turn, answer))
                 return
@@ -197,7 +195,7 @@ class Chat:
     def tell_recalled(self, question: str) -> Step:
         """What memory holds about it, as a turn of its own. Raises NotFound where that is nothing."""
         recalled = self.recall(question)
-        items = _of_its_time(recalled)
+        items = of_its_time(recalled)
         if not items:
             raise NotFound("nothing like that is remembered.", "`/timeline` shows what is.")
         if self.session is None:
@@ -370,19 +368,6 @@ class Chat:
         if told.outcome != "added":  # it belongs to who told it first
             return turn
         return self._store(turn, replace(answer, remembered=told.item.id))
-
-
-def _names_a_time(recalled: Recall) -> bool:
-    return recalled.since is not None or recalled.until is not None
-
-
-def _of_its_time(recalled: Recall) -> list[MemoryItem]:
-    """The items that are nearly as good as the best, of the time that the question names."""
-    since = float("-inf") if recalled.since is None else recalled.since
-    until = float("inf") if recalled.until is None else recalled.until
-    hits = [hit for hit in recalled.hits if since <= hit.item.at < until]
-    share = SHARE_OF_A_TIME if _names_a_time(recalled) else SHARE
-    return [hit.item for hit in hits if hit.score >= share * hits[0].score]
 
 
 def day(at: float) -> str:

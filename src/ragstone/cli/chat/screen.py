@@ -14,18 +14,14 @@ import queue
 import sys
 import threading
 import time
-from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.application import in_terminal
-from prompt_toolkit.completion import CompleteEvent, Completer, Completion
-from prompt_toolkit.document import Document
 from prompt_toolkit.enums import DEFAULT_BUFFER
 from prompt_toolkit.filters import Condition, has_focus, is_searching
 from prompt_toolkit.formatted_text import ANSI, FormattedText, merge_formatted_text
-from prompt_toolkit.history import History
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.output import ColorDepth
 from prompt_toolkit.styles import Style
@@ -35,6 +31,7 @@ from ..terminal import Terminal, escape, flat, plural
 from . import commands, showing
 from .chat import Chat, Step
 from .rendering import Output, complete_blocks
+from .typed import Asked, Words
 
 if TYPE_CHECKING:
     from prompt_toolkit.formatted_text import AnyFormattedText
@@ -45,13 +42,10 @@ LOOK: Final = 2.0
 """Seconds between two looks at work in the background."""
 BELOW: Final = 6
 """Lines that the growing answer leaves to what is typed."""
-HISTORY: Final = 2_000
-"""Questions that Ctrl-R searches."""
 QUEUED_SHOWN: Final = 3
 ECHOED: Final = 12
 """Lines of what was asked that are repeated above its answer; all of them are stored."""
 END: Final = LOOK + 3.0
-
 _WAITING: Final = {
     "search": "searching", "memory": "remembering", "evidence": "reading", "generate": "writing", "extract": "choosing",
     "cache": "looking it up",
@@ -64,34 +58,6 @@ _STYLE: Final = {
     "completion-menu.completion": "noinherit",
     "completion-menu.completion.current": "noinherit reverse",
 }
-
-
-class Asked(History):
-    """What was asked in every session of the data folder, and the commands of this one."""
-
-    def __init__(self, chat: Chat) -> None:
-        super().__init__()
-        self._chat = chat
-
-    def load_history_strings(self) -> Iterable[str]:
-        return self._chat.chats.questions(HISTORY)
-
-    def store_string(self, string: str) -> None:
-        """The store has it with the question."""
-
-
-class Words(Completer):
-    def __init__(self, chat: Chat) -> None:
-        self._chat = chat
-
-    def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterable[Completion]:  # noqa: ARG002
-        line = document.text_before_cursor
-        if not line.startswith("/") or "\n" in line:
-            return
-        last = line if " " not in line else line.partition(" ")[2]
-        with contextlib.suppress(RagstoneError):
-            for word in commands.words(self._chat, line):
-                yield Completion(word, start_position=-len(last))
 
 
 class Forwarded(io.TextIOBase):
@@ -411,5 +377,3 @@ class Screen:
             self._leave()
 
         return keys
-
-
