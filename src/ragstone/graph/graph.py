@@ -134,7 +134,8 @@ class KnowledgeGraph:
         there is; whether it did. Questions go on meanwhile. Raises NotFound, StoreError."""
         with self._lock:
             held = self._held.get(collection)
-        if self._builder is None or not sealing.worth(self._store, collection, None if held is None else held.file, changed):
+        file = None if held is None else held.file
+        if self._builder is None or not sealing.worth(self._store, collection, file, changed):
             return False
         # a graph of its own, which goes on from the same tables: who asks the one that is held does not wait
         start = None if held is None else held.start()

@@ -19,7 +19,6 @@ import apsw
 import numpy as np
 
 from ..errors import DiskFull, InputError, NotFound, StoreDamaged, StoreReadOnly
-from ..faults import reach
 from ..memory_types import MEMORY
 from ..protocols import (
     ChangeSpaces,
@@ -36,7 +35,7 @@ from ..protocols import (
 )
 from ..text.analysis import ANALYSIS_VERSION
 from ..types import Change, Chunk, Document, Filter, PreparedDocument, SpaceUse, Terms
-from . import rows, space_uses, vectors, writes
+from . import oplog, rows, space_uses, vectors, writes
 from . import segments as index_files
 from .chats import SqliteChats
 from .checks import problems
@@ -260,26 +259,21 @@ class SqliteStore(Store):
     # ------------------------------------------------------------------ operation log
     def last_seq(self) -> int:
         with self._readers.use() as connection:
-            return _last_seq(connection)
+            return oplog.last_seq(connection)
 
     def first_seq(self) -> int:
         with self._readers.snapshot() as connection:
-            first = connection.execute(SQL["first_seq"]).get
-            return int(first) if first is not None else _last_seq(connection) + 1
+            return oplog.first_seq(connection)
 
     def changes(self, since: int, limit: int, collection: str | None = None) -> list[Change]:
         with self._readers.use() as connection:
-            if collection is None:
-                found = fetch(connection, SQL["changes"], (since, limit))
-            else:
-                found = fetch(connection, SQL["changes_of_collection"], (collection, since, limit))
-        return [rows.change(row) for row in found]
+            return oplog.changes(connection, since, limit, collection)
 
     def trim_log(self, below: int) -> None:
         bound = self.first_seq()
         while bound < below:
             bound = min(bound + TRIMMED, below)
-            self._write(partial(_trim, below=bound), frees=True)
+            self._write(partial(oplog.trim, below=bound), frees=True)
 
     def data_version(self) -> int:
         """Read on a connection that never writes, which therefore sees the commits of this process as well."""
@@ -389,16 +383,6 @@ def _guarded(guard: Guard | None, work: Work[T]) -> Work[T]:
 
 def _run(connection: apsw.Connection, name: str, values: tuple[Any, ...]) -> None:
     connection.execute(SQL[name], values)
-
-
-def _last_seq(connection: apsw.Connection) -> int:
-    return int(connection.execute(SQL["last_id"], ("oplog",)).get)
-
-
-def _trim(connection: apsw.Connection, below: int) -> None:
-    _run(connection, "trim_terms", (below,))
-    reach("log.trimmed")
-    _run(connection, "trim_log", (below,))
 
 
 def _stored(text: str) -> bool:
