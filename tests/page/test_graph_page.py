@@ -134,6 +134,36 @@ def test_keys_alone_are_enough(opened: Opened, plant: Served) -> None:
     expect(page.locator(".graph-panel")).to_have_count(0)
 
 
+def test_the_passage_of_a_connection_by_keys_alone(opened: Opened, plant: Served) -> None:
+    page = graph(opened)
+    tab(page, "Find an entity")
+    page.keyboard.type("FB_Timer7")
+    page.locator(".picker [role=option]").first.wait_for()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("Enter")
+    expect(page.locator(".graph-panel h2")).to_contain_text("FB_Timer7")
+    page.locator(".near li").first.wait_for()
+    tab(page, "Show the passages: ")
+    page.keyboard.press("Enter")
+    expect(page.locator(".graph-panel h2")).to_contain_text("—")
+    page.locator(".graph-panel .hit-head").first.wait_for()
+    assert page.evaluate("document.activeElement.closest('.graph-panel') !== null")  # not back at the top
+    tab(page, "Timers")
+    page.keyboard.press("Enter")
+    expect(page.locator(".graph-panel mark")).to_be_visible()
+
+
+def tab(page: Page, name: str) -> None:
+    """To what has a name that begins so."""
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        label = "(e => e.getAttribute('aria-label') ?? e.textContent)(document.activeElement)"
+        if page.evaluate(label).startswith(name):
+            return
+    raise AssertionError(f"no key leads to {name}")
+
+
 def test_communities_and_the_whole_graph(opened: Opened, plant: Served) -> None:
     page = graph(opened)
     page.get_by_role("button", name="Communities").click()
@@ -144,6 +174,36 @@ def test_communities_and_the_whole_graph(opened: Opened, plant: Served) -> None:
     page.wait_for_function(f"() => {SEEN}.entities.length === {status['entities']}")
     places = {(round(e["x"]), round(e["y"])) for e in page.evaluate(SEEN)["entities"]}
     assert len(places) == status["entities"]
+
+
+def test_a_whole_graph_shows_its_communities_and_each_opens(opened: Opened, server: Served) -> None:
+    """Of the sample documents: from afar the names of communities, of entities where one is looked at."""
+    whole = server.ask("/v1/collections/default/graph/map?limit=10000").json()
+    page = graph(opened, "graph/default?all=1")
+    page.wait_for_function(f"() => {SEEN}.entities.length === {len(whole['entities'])}")
+    for _ in range(4):
+        page.get_by_role("button", name="Zoom out").click()
+    afar = page.evaluate(SEEN)
+    called = {one["name"] for one in whole["communities"]}
+    assert len(afar["names"]) >= 3
+    assert all(any(name.startswith(shown.removesuffix("…")) for name in called) for shown in afar["names"])
+    first = afar["communities"][0]
+    members = [one["name"] for one, of in zip(whole["entities"], whole["community"], strict=True) if of == 0]
+    page.locator(".drawing").click(position={"x": first["x"], "y": first["y"]})
+    page.wait_for_function(f"members => {SEEN}.names.filter(name => members.includes(name)).length >= 3", arg=members)
+    inside = next(e for e in page.evaluate(SEEN)["entities"] if e["name"] == members[0])
+    page.locator(".drawing").click(position={"x": inside["x"], "y": inside["y"]})
+    expect(page.locator(".graph-panel h2")).to_contain_text(members[0])
+
+
+def test_what_is_left_out_is_told(opened: Opened, server: Served) -> None:
+    text = "\n\n".join(f"FB_{a} startet FB_{(a + b) % 60}." for a in range(60) for b in range(1, 10))
+    server.put([("dense/calls", "Calls", text)], "dense")
+    assert server.ask("/v1/collections/dense/graph:build?wait=60", "POST").json()["state"] == "done"
+    hidden = server.ask("/v1/collections/dense/graph/map?limit=60").json()["hidden"]
+    assert hidden > 0
+    page = graph(opened, "graph/dense")
+    expect(page.locator(".drawing-counts")).to_contain_text(f"; {hidden} that stand out less are left out")
 
 
 def test_entities_are_merged_and_it_is_taken_back(opened: Opened, plant: Served) -> None:

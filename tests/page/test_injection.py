@@ -157,6 +157,46 @@ def ratings(page: Page, hostile: Hostile) -> None:
     clean(page)
 
 
+def names_of_entities(page: Page, hostile: Hostile, most: int) -> None:
+    """Titles are entities of the graph: drawn, found, listed, in questions and decisions."""
+    graph, at = "/v1/collections/default/graph", f"{hostile.server.url}/#/graph/default"
+    assert hostile.server.ask(f"{graph}:build?wait=60", "POST").json()["state"] == "done"
+    found = hostile.server.ask(f"{graph}/map?limit=10000").json()["entities"]
+    named = [one for one in found if "<" in one["name"]]
+    assert len(named) >= 20
+    page.goto(f"{at}?all=1")
+    page.wait_for_selector(f".drawing[data-placed='{len(found)}']")
+    clean(page)
+    page.goto(f"{at}?list=communities")
+    page.locator(".graph-panel .hit").first.wait_for()
+    clean(page)
+    for one in named[:most]:
+        page.goto(f"{at}?entity={one['id']}")
+        page.locator(".graph-panel h2", has_text=one["name"]).wait_for()
+        page.get_by_role("tab", name="Passages").click()
+        page.locator(".graph-panel .passage").first.wait_for()
+    clean(page)
+    page.get_by_role("combobox", name="Find an entity").fill(named[0]["name"])
+    page.locator(".picker [role=option]", has_text=named[0]["name"]).wait_for()
+    clean(page)
+    page.goto(f"{at}?entity={named[0]['id']}")
+    page.get_by_role("button", name="Same as …").click()
+    page.get_by_role("combobox", name="Same as …").fill(named[1]["name"])
+    page.locator(".picker [role=option]", has_text=named[1]["name"]).click()
+    page.get_by_role("dialog").get_by_text(named[1]["name"]).wait_for()
+    clean(page)
+    page.get_by_role("dialog").get_by_role("button", name="Same as …").click()
+    page.locator(".aliases li").first.wait_for()
+    page.goto(f"{at}?list=decisions")
+    page.locator(".graph-panel .hit", has_text=named[0]["name"]).wait_for()
+    clean(page)
+    page.get_by_role("button", name="Take back").click()
+    page.get_by_role("dialog").get_by_role("button", name="Take back").click()
+    page.get_by_text("Nothing is decided by hand.").wait_for()
+    page.locator(".drawing[data-placed]").wait_for()
+    clean(page)
+
+
 def test_an_answer(opened: Opened, hostile: Hostile) -> None:
     page = opened(of=hostile.server)
     asked(page, "At how many bar is the valve opened?")
@@ -194,6 +234,10 @@ def test_the_address(opened: Opened, hostile: Hostile) -> None:
 def test_names_of_files_and_collections(opened: Opened, hostile: Hostile) -> None:
     names_of_files(opened(of=hostile.server), hostile)
     names_of_collections(opened(of=hostile.server), hostile)
+
+
+def test_names_of_entities(opened: Opened, hostile: Hostile) -> None:
+    names_of_entities(opened(of=hostile.server), hostile, most=10)
 
 
 def test_answers_that_are_rated(opened: Opened, hostile: Hostile) -> None:
@@ -235,5 +279,6 @@ def test_every_payload_everywhere(opened: Opened, tmp_path: Path) -> None:
         walk(page, hostile.server)
         addresses(page, hostile)
         ratings(page, hostile)
+        names_of_entities(page, hostile, most=len(payloads))
         names_of_files(opened(of=hostile.server), hostile)
         names_of_collections(opened(of=hostile.server), hostile)

@@ -16,6 +16,14 @@ export interface Listeners {
   onPlaced: () => void;
 }
 
+export interface Seen {
+  entities: { id: string; name: string; x: number; y: number }[];
+  edges: { key: string; label: string; on: boolean }[];
+  communities: { name: string; x: number; y: number }[];
+  /** Those that had room. */
+  names: string[];
+}
+
 const MARGIN = 0.25;
 /** Of the view, on each side, that a picture holds more. */
 const PADDING = 30;
@@ -317,19 +325,16 @@ export class Drawing {
   }
 
   /** What is drawn, with places in pixels of the box. */
-  seen(): { entities: { id: string; name: string; x: number; y: number }[]; edges: { key: string; label: string; on: boolean }[]; names: string[] } {
+  seen(): Seen {
     const [width, height] = this.eye.size();
-    const marked = new Set(this.marked);
     const { scene } = this;
     const { camera } = this.eye;
+    const at = (x: number, y: number) => ({ x: (x - camera.x) * camera.zoom + width / 2, y: (y - camera.y) * camera.zoom + height / 2 });
+    const ways = new Set(this.looked.ways);
     return {
-      entities: scene.ids.map((id, i) => ({
-        id,
-        name: scene.names[i]!,
-        x: (scene.x[i]! - camera.x) * camera.zoom + width / 2,
-        y: (scene.y[i]! - camera.y) * camera.zoom + height / 2,
-      })),
-      edges: scene.keys.map((key, i) => ({ key, label: scene.labels[i]!, on: marked.has(key) })),
+      entities: scene.ids.map((id, i) => ({ id, name: scene.names[i]!, ...at(scene.x[i]!, scene.y[i]!) })),
+      edges: scene.keys.map((key, i) => ({ key, label: scene.labels[i]!, on: ways.has(i) })),
+      communities: scene.communities.map((c) => ({ name: c.name, ...at(c.x, c.y) })),
       names: this.names(width, height).map((name) => name.text),
     };
   }
