@@ -17,7 +17,6 @@ from ragstone.jobs.intake import (
     Text,
     submit,
     submit_files,
-    submit_remove,
     submit_texts,
 )
 from ragstone.jobs.queue import SqliteQueue
@@ -116,16 +115,12 @@ def test_a_repeated_request_is_one_job_and_keeps_one_file(place: Place) -> None:
     assert place.left() == 0
 
 
-def test_texts_removal_and_upkeep(place: Place) -> None:
+def test_texts_and_upkeep(place: Place) -> None:
     texts = [Text("one", "The boiler is warm.", "One", {"n": 1}), Text("two*", "The pump is cold.")]
     submit_texts(place.queue, place.uploads, texts, tenant="", collection="c", most_bytes=1 << 20)
     done = place.done()
     assert (done.state, done.progress.total) == ("done", 2)
     assert place.kb.document("one", "c").title == "One"
-    submit_remove(place.queue, ["two*", "gone"], tenant="", collection="c")
-    removed = place.done()
-    assert removed.result == {"removed": ["two*"]}  # by its name, not as a pattern
-    assert [d.uri for d in place.kb.documents("c")] == ["one"]
     for kind in ("rebuild", "purge"):
         submit(place.queue, kind, {}, tenant="")
         assert place.done().state == "done"

@@ -19,6 +19,7 @@ from ..memory_records import (
 )
 from ..memory_types import ANSWERED, Kind, MemoryItem, Project, SourceSpan, Type
 from ..records import SCHEMA_VERSION
+from ..text.dates import parse_date
 from .session import Session, before, command, commands
 from .terminal import Column, Terminal, flat, plural, size
 
@@ -82,8 +83,6 @@ def remember(
     What repeats something is merged into it, what says the contrary is linked, and a key's new value replaces the one
     before; all of it can be seen with `ragstone memory history` and `ragstone recall --history`.
     """
-    from ..search.filters import parse_date
-
     sources = [_source(given, session.collection) for given in source or ()]
     with session.open() as kb:
         told = kb.memory.remember(
@@ -132,8 +131,6 @@ def recall(
     history: Annotated[bool, typer.Option("--history", help="Also what no longer holds.")] = False,
 ) -> int:
     """Find what was remembered. Words for a time are understood in German and English."""
-    from ..search.filters import parse_date
-
     with session.open(read_only=True) as kb:
         found = kb.memory.recall(
             question,
@@ -181,8 +178,6 @@ def forget(
 
     `ragstone purge` takes their bytes off the disk.
     """
-    from ..search.filters import parse_date
-
     if bool(ids) == bool(key or kind or before_ or project is not None):
         raise InputError("give ids, or options that say which items.", "`ragstone timeline` shows ids.")
     with session.open_existing() as kb:
@@ -220,8 +215,6 @@ def timeline(
     limit: Annotated[int, typer.Option("-n", "--limit", metavar="N", min=1, max=1000, help="Items.")] = 50,
 ) -> int:
     """What happened and was learned, newest first."""
-    from ..search.filters import parse_date
-
     with session.open(read_only=True) as kb:
         items = kb.memory.timeline(
             since=parse_date(since) if since else None,

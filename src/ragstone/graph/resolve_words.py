@@ -139,10 +139,6 @@ class Overlap:
     def cosine(self) -> float:
         return min(1.0, self.shared / max(0.1, math.sqrt(self.one * self.other)))
 
-    @property
-    def jaccard(self) -> float:
-        return min(1.0, self.shared / max(0.1, self.one + self.other - self.shared))
-
 
 def overlap(a: Sequence[str], b: Sequence[str], rarity: Rarity) -> Overlap:
     """`a` and `b` hold no word twice. Words pair off once, the most alike first; one that the other list writes as two

@@ -14,7 +14,7 @@ from ..protocols import Queue
 from ..types import Job, Metadata
 from .uploads import Incoming, Uploads
 
-INGEST, TEXTS, REMOVE, REBUILD, SPACE, PURGE = "ingest", "texts", "remove", "rebuild", "space", "purge"
+INGEST, TEXTS, REBUILD, SPACE, PURGE = "ingest", "texts", "rebuild", "space", "purge"
 JUDGE = "judge"
 GRAPH, DEEPEN = "graph", "deepen"
 
@@ -92,13 +92,6 @@ def submit_texts(
         payload = {"collection": collection, "file": incoming.name, "documents": len(texts)}
         return _put(queue, TEXTS, payload, [incoming], names, tenant, idempotency_key, priority,
                     fingerprint(collection, incoming.digest), [text.uri for text in texts])  # fmt: skip
-
-
-def submit_remove(
-    queue: Queue, uris: Sequence[str], *, tenant: str, collection: str, idempotency_key: str = "", priority: int = 1
-) -> Job:
-    payload = {"collection": collection, "uris": list(uris)}
-    return _put(queue, REMOVE, payload, [], [], tenant, idempotency_key, priority, fingerprint(payload), list(uris))
 
 
 def submit(

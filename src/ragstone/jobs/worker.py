@@ -24,7 +24,7 @@ from ..knowledge_base import KnowledgeBase
 from ..protocols import Queue
 from ..storage.originals import Originals
 from ..types import IngestReport, Job, JobFailure, JobLease, JobProgress, Progress, Recipe, SpaceStatus, Upload
-from .intake import DEEPEN, GRAPH, INGEST, PURGE, REBUILD, REMOVE, SPACE, TEXTS, Text, release
+from .intake import DEEPEN, GRAPH, INGEST, PURGE, REBUILD, SPACE, TEXTS, Text, release
 from .uploads import Uploads
 
 T = TypeVar("T")
@@ -282,12 +282,6 @@ def _reported(report: IngestReport) -> Mapping[str, Any]:
     }
 
 
-def _remove(kb: KnowledgeBase, work: Work) -> Mapping[str, Any]:
-    """What is not there (an earlier attempt may have removed it) is no failure."""
-    payload = work.payload
-    return {"removed": kb.remove_documents(payload["uris"], collection=payload["collection"], guard=work.guard)}
-
-
 def _rebuild(kb: KnowledgeBase, work: Work) -> Mapping[str, Any]:
     kb.rebuild(progress=work.tell_or_end)
     return {}
@@ -345,7 +339,6 @@ def _deepen(kb: KnowledgeBase, work: Work) -> Mapping[str, Any]:
 HANDLERS: Final[Mapping[str, Handler]] = {
     INGEST: _ingest,
     TEXTS: _texts,
-    REMOVE: _remove,
     REBUILD: _rebuild,
     SPACE: _space,
     PURGE: _purge,

@@ -11,7 +11,7 @@ from ..errors import InputError
 from ..knowledge_base import KnowledgeBase
 from ..memory_types import MEMORY
 from ..records import collection_record, search_record
-from ..search.filters import parse_date
+from ..text.dates import parse_date
 from ..text.passage import clipped
 from ..types import AnswerEvent, Filter, Progress
 from . import shapes

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from .service import Service
 
 Headers = list[tuple[bytes, bytes]]
-JSON: Final = (b"content-type", b"application/json")
 COMPRESSED_FROM: Final = 1_024
 """Bytes; a smaller answer fits one packet as it is."""
 LANES = Literal["search", "answer", "work", "loop"]

@@ -170,8 +170,6 @@ def test_archives_are_bounded() -> None:
 def test_every_format_has_a_reader_or_a_hint() -> None:
     for kind in registry.FORMATS:
         assert kind.module or kind.hint
-    assert {"md", "pdf", "docx", "csv"} <= registry.supported_extensions()
-    assert "msg" not in registry.supported_extensions()
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ class JobFailureRecord(TypedDict):
 class JobDetail(TypedDict):
     id: str
     tenant: str
-    kind: Annotated[str, "ingest, texts, remove, rebuild, space, graph or purge"]
+    kind: Annotated[str, "ingest, texts, rebuild, space, judge, graph, deepen or purge"]
     state: Annotated[str, "queued, running, done, failed or cancelled"]
     cancelling: Annotated[bool, "true: it runs, and its worker was told to end"]
     priority: int

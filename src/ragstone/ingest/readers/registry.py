@@ -145,11 +145,6 @@ def extension(uri: str) -> str:
     return tail if dot and stem else ""
 
 
-def supported_extensions() -> frozenset[str]:
-    """Extensions for which there is a reader (manual page sections excluded: `1` to `9` are judged by content)."""
-    return frozenset(e for f in FORMATS if f.module for e in f.extensions)
-
-
 def choose(blob: Blob) -> Format:
     """The format of `blob`. Raises UnsupportedFormat (also for binary data that nothing here knows), and
     EncryptedFile for an Office document wrapped in encryption."""
