@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,6 +14,7 @@ from ..errors import InputError, NotFound
 from ..records import answer_record, search_record
 from ..types import Answer, Citation, Filter, Hit, Mode, SearchResult
 from .filters import After, Before, Languages, MediaTypes, MetaFilter, PathGlobs, chosen
+from .options import Model
 from .session import Session, command, commands
 from .terminal import Terminal, escape, flat
 
@@ -41,7 +42,7 @@ def search(
         ),
     ] = None,
     mode: Annotated[
-        Literal["hybrid", "lexical", "dense", "mixed", "graph", "global"] | None,
+        Mode | None,
         typer.Option(help="Which parts run. Default: search.mode.", show_default=False),
     ] = None,
     path: PathGlobs = None,
@@ -103,17 +104,10 @@ def ask(
     after: After = None,
     before: Before = None,
     mode: Annotated[
-        Literal["hybrid", "lexical", "dense", "mixed", "graph", "global"],
+        Mode,
         typer.Option(help="Which parts of search run."),
     ] = "hybrid",
-    model: Annotated[
-        str | None,
-        typer.Option(
-            metavar="MODEL",
-            help="extractive, auto, ollama:NAME, openai:NAME, gguf:PATH or gateway. Default: answer.model.",
-            show_default=False,
-        ),
-    ] = None,
+    model: Model = None,
     deadline: Annotated[
         float | None,
         typer.Option(metavar="SECONDS", min=0.1, help="Default: answer.deadline.", show_default=False),

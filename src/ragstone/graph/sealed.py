@@ -9,7 +9,6 @@ dtype and length of each table) · tables, each aligned to 64 bytes.
 
 from __future__ import annotations
 
-import mmap
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
@@ -22,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import StoreDamaged
-from ..index.files import REBUILD, file_checksum, write_file
+from ..index.files import REBUILD, map_file, write_file
 from .packed import Strings
 
 MAGIC: Final = b"RGSGRF\x00\x01"
@@ -199,13 +198,7 @@ def _tables(sealed: Sealed) -> Iterator[tuple[str, NDArray[Any]]]:
 
 def open_sealed(path: Path, checksum: bytes) -> Sealed:
     """Mapped: what is not looked at is not read again after the checksum. Raises StoreDamaged."""
-    try:
-        if file_checksum(path) != checksum:
-            raise StoreDamaged(f"{path.name}: the graph is damaged.", REBUILD)
-        with path.open("rb") as file:
-            data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    except (OSError, ValueError) as error:
-        raise StoreDamaged(f"{path.name}: the graph cannot be read ({error}).", REBUILD) from error
+    data = map_file(path, checksum)
     magic, length = _LEAD.unpack_from(data, 0)
     if magic != MAGIC:
         raise StoreDamaged(f"{path.name}: the graph is of another version.", REBUILD)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import mmap
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from ..errors import DiskFull, StoreError, StoreReadOnly
+from ..errors import DiskFull, StoreDamaged, StoreError, StoreReadOnly
 from ..faults import reach
 
 CHECKSUM_BYTES: Final = 16
@@ -109,3 +110,14 @@ def _write_error(error: OSError, path: Path) -> StoreError:
     if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
         return StoreReadOnly(f"The data folder cannot be written ({path.name}).", "Check its permissions.")
     return StoreError(f"The index file {path.name} could not be written: {error.strerror}.", "Check the disk.")
+
+
+def map_file(path: Path, checksum: bytes, access: int = mmap.ACCESS_READ) -> mmap.mmap:
+    """The file in memory, after every byte of it was checked. Raises StoreDamaged."""
+    try:
+        if file_checksum(path) != checksum:
+            raise StoreDamaged(f"{path.name}: the index file is not what was written.", REBUILD)
+        with path.open("rb") as file:
+            return mmap.mmap(file.fileno(), 0, access=access)
+    except (OSError, ValueError) as error:
+        raise StoreDamaged(f"{path.name}: the index file cannot be read ({error}).", REBUILD) from error

@@ -12,7 +12,6 @@ File, little-endian, every section aligned to 8 bytes:
 
 from __future__ import annotations
 
-import mmap
 import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -27,7 +26,7 @@ from ..errors import StoreDamaged
 from ..protocols import Ids
 from ..text.analysis import ANALYSIS_VERSION
 from ..types import Terms
-from .files import REBUILD, file_checksum, write_file
+from .files import REBUILD, map_file, write_file
 
 MAGIC = b"RGSLEX" + bytes([1, ANALYSIS_VERSION])
 MAX_TF = 255
@@ -157,13 +156,7 @@ def write_postings(postings: Postings, path: Path) -> bytes:
 
 def open_postings(path: Path, checksum: bytes) -> Postings:
     """Maps a file that `write_postings` made, after checking every byte of it. Raises StoreDamaged."""
-    try:
-        if file_checksum(path) != checksum:
-            raise StoreDamaged(f"{path.name}: the index file is not what was written.", REBUILD)
-        with path.open("rb") as file:
-            data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    except (OSError, ValueError) as error:
-        raise StoreDamaged(f"{path.name}: the index file cannot be read ({error}).", REBUILD) from error
+    data = map_file(path, checksum)
     if len(data) < _HEADER.size:
         raise StoreDamaged(f"{path.name}: the index file is cut short.", REBUILD)
     magic, rows, terms, postings = _HEADER.unpack_from(data)

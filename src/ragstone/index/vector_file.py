@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from ..errors import StoreDamaged
 from ..protocols import Ids
-from .files import REBUILD, file_checksum, write_file
+from .files import REBUILD, map_file, write_file
 from .vector_codes import Encoding, Floats, Form, Halves, RowSource, load_faiss, read_all
 
 # Of a file by what its codes are. An earlier version knows the first, or the first two: it makes the others again
@@ -160,13 +160,7 @@ def _magic(form: Form, components: int) -> bytes:
 def open_vectors(path: Path, checksum: bytes, space: str, dimension: int) -> VectorFile:
     """Maps a file that `write_vectors` made, after checking every byte of it. Raises StoreDamaged where it is not the
     file that was written, or is one of another space."""
-    try:
-        if file_checksum(path) != checksum:
-            raise StoreDamaged(f"{path.name}: the index file does not have the checksum it was written with.", REBUILD)
-        with path.open("rb") as file:
-            data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
-    except (OSError, ValueError) as error:
-        raise StoreDamaged(f"{path.name}: the index file cannot be read ({error}).", REBUILD) from error
+    data = map_file(path, checksum, mmap.ACCESS_COPY)
     if len(data) < _HEADER.size:
         raise StoreDamaged(f"{path.name}: the index file is cut short.", REBUILD)
     magic, rows, width, norm, space_bytes, code_bytes, lists, components = _HEADER.unpack_from(data)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ...errors import InputError, NotFound
+from ..options import Model
 from ..session import Session, command
 from ..session import commands as group
 
@@ -27,14 +28,7 @@ def chat(
         typer.Option("--session", metavar="NAME", help="Go on with this session, or begin it.", show_default=False),
     ] = None,
     list_: Annotated[bool, typer.Option("--list", help="List the sessions, and end.")] = False,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            metavar="MODEL",
-            help="extractive, auto, ollama:NAME, openai:NAME, gguf:PATH or gateway. Default: answer.model.",
-            show_default=False,
-        ),
-    ] = None,
+    model: Model = None,
     plain: Annotated[
         bool, typer.Option("--plain", help="For pipes: a question or command on each line. Default without a terminal.")
     ] = False,
