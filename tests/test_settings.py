@@ -96,7 +96,8 @@ def test_unknown_variables_are_refused(name: str) -> None:
 
 
 def test_variables_of_a_container_platform_are_left_alone() -> None:
-    load(None, {"RAGSTONE_PORT": "tcp://10.0.0.1:80", "RAGSTONE_SERVICE_HOST": "10.0.0.1"})
+    loaded = load(None, {"RAGSTONE_PORT": "tcp://10.0.0.1:80", "RAGSTONE_SERVICE_HOST": "10.0.0.1"})
+    assert loaded.origins == {}
 
 
 @pytest.mark.parametrize(
