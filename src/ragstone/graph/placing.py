@@ -168,18 +168,20 @@ def _unfolded(tie: Reals) -> Reals:
 def _sprung(places: Reals, tie: Reals, room: float) -> Reals:
     """Springs along edges and repulsion between all (Fruchterman and Reingold, 1991); around the origin."""
     count = len(places)
-    x, y = places.T.copy()
-    heat = room * np.sqrt(count) / 2
-    cooling = (0.02 * room / heat) ** (1 / TURNS)
+    heat = float(np.sqrt(count)) / 2
+    cooling = (0.02 / heat) ** (1 / TURNS)
+    tie = tie.astype(np.float32)
+    at = (places / room).astype(np.float32)
     for _ in range(TURNS):
-        dx, dy = x[:, None] - x, y[:, None] - y
-        square = dx * dx + dy * dy + 1e-3 * room * room
-        force = room * room / square - tie * np.sqrt(square) / room
-        fx, fy = (dx * force).sum(axis=1) - GRAVITY * x, (dy * force).sum(axis=1) - GRAVITY * y
-        step = np.minimum(1.0, heat / np.sqrt(fx * fx + fy * fy + 1e-9))
-        x, y = x + fx * step, y + fy * step
+        lengths = (at * at).sum(axis=1)
+        square = np.maximum(lengths[:, None] + lengths - 2.0 * (at @ at.T), 1e-3)
+        force = 1.0 / square - tie * np.sqrt(square)
+        # the sum of force · (own - other) over all others
+        moves = at * (force.sum(axis=1) - GRAVITY)[:, None] - force @ at
+        moves *= np.minimum(1.0, heat / np.sqrt((moves * moves).sum(axis=1, keepdims=True) + 1e-9))
+        at += moves
         heat *= cooling
-    return np.stack((x - x.mean(), y - y.mean()), axis=1)
+    return np.asarray(room * (at - at.mean(axis=0)), dtype=np.float64)
 
 
 def _disc(count: int, edges: _Edges) -> Reals:
