@@ -196,6 +196,41 @@ def test_a_whole_graph_shows_its_communities_and_each_opens(opened: Opened, serv
     expect(page.locator(".graph-panel h2")).to_contain_text(members[0])
 
 
+def test_hands_move_the_drawing(opened: Opened, plant: Served) -> None:
+    page = graph(opened, has_touch=True)
+    box = page.locator(".drawing").bounding_box()
+    assert box is not None
+
+    def places() -> dict[str, tuple[float, float]]:
+        return {e["id"]: (e["x"], e["y"]) for e in page.evaluate(SEEN)["entities"]}
+
+    def drag(x: float, y: float, dx: float, dy: float) -> None:
+        page.mouse.move(box["x"] + x, box["y"] + y)
+        page.mouse.down()
+        page.mouse.move(box["x"] + x + dx / 2, box["y"] + y + dy / 2)
+        page.mouse.move(box["x"] + x + dx, box["y"] + y + dy)
+        page.mouse.up()
+
+    before = places()
+    drag(3, 3, 40, 24)  # the corner is empty
+    after = places()
+    assert {(round(after[id][0] - x), round(after[id][1] - y)) for id, (x, y) in before.items()} == {(40, 24)}
+    one = next(id for id, (x, y) in after.items() if 60 < x < box["width"] - 100 and 60 < y < box["height"] - 100)
+    drag(*after[one], -30, 20)
+    dragged = places()
+    assert [round(a - b) for a, b in zip(dragged[one], after[one], strict=True)] == [-30, 20]
+    assert all(dragged[id] == after[id] for id in after if id != one)
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.wheel(0, -300)
+    page.wait_for_function(f"() => Math.abs({SEEN}.entities[0].x - {dragged[next(iter(dragged))][0]}) > 1")
+    wide = max(x for x, _ in places().values()) - min(x for x, _ in places().values())
+    assert wide > 1.2 * (max(x for x, _ in dragged.values()) - min(x for x, _ in dragged.values()))
+    page.get_by_role("button", name="Show everything").click()
+    target = page.evaluate(SEEN)["entities"][0]
+    page.touchscreen.tap(box["x"] + target["x"], box["y"] + target["y"])
+    expect(page.locator(".graph-panel h2")).to_contain_text(target["name"])
+
+
 def test_what_is_left_out_is_told(opened: Opened, server: Served) -> None:
     text = "\n\n".join(f"FB_{a} startet FB_{(a + b) % 60}." for a in range(60) for b in range(1, 10))
     server.put([("dense/calls", "Calls", text)], "dense")

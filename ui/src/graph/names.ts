@@ -20,7 +20,7 @@ const NARROW = 500;
 /** Pixels of the drawing. */
 const MOST = 130;
 /** Names of entities at once. */
-const LEGIBLE = 1.7;
+const LEGIBLE = 1.3;
 /** Pixels of radius from which an entity has a name. */
 const CELL = 64;
 const KEPT = 900;
@@ -130,10 +130,10 @@ export function placeNames(scene: Scene, camera: Camera, width: number, height: 
     const [px, py] = [x(circle.x), y(circle.y)];
     if (px + r < 0 || py + r < 0 || px - r > width || py - r > height) continue;
     const size = Math.round(Math.max(12, Math.min(16, 8 + r / 8)));
-    const [inX, inY] = [Math.max(90, Math.min(width - 90, px)), Math.max(14, Math.min(height - 14, py - r))];
     const name = short(circle.name, width < NARROW ? LONGEST / 2 : LONGEST);
-    if (afar) put(name, px, py, size, true);
-    else put(name, inX, inY, size, true);
+    const half = letters.width(name, size, true) / 2 + 6;
+    // within the view, above its entities or in the middle where these cannot be told apart
+    put(name, Math.max(half, Math.min(width - half, px)), Math.max(14, Math.min(height - 14, afar ? py : py - r)), size, true);
   }
   let left = MOST;
   for (let i = 0; i < scene.x.length && left > 0; i++) {
