@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from ..answer.conversation import Conversation
@@ -337,9 +336,7 @@ class KnowledgeBase:
         cache.db, and what local models computed from prompts. Raises StoreError."""
         keeping.purge_caches(self._parts)
 
-    def export(
-        self, path: AnyPath, *, collection: str | None = None, progress: ProgressCallback | None = None
-    ) -> int:
+    def export(self, path: AnyPath, *, collection: str | None = None, progress: ProgressCallback | None = None) -> int:
         """Writes documents with text and positions as JSON lines; returns how many."""
         return keeping.export(self._running, Path(path), collection, progress)
 
@@ -375,9 +372,7 @@ class KnowledgeBase:
     def __enter__(self) -> KnowledgeBase:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     # ------------------------------------------------------------------ for measuring and tools
