@@ -6,7 +6,8 @@
 Each part is measured in a process of its own. Extractions are made, not found: as many mentions and relations of a
 chunk as in German technical texts, names drawn with 1 / rank, a fifth of them in several inflections; that gives three
 times as many different edges as such texts do. Rows go through the store's own writes. Processor time; memory as the
-system counts it: `held` is what a process does not share with files, `resident` has mapped pages that were looked at.
+system counts it: `held` is what a process does not share with files, `resident` has mapped pages that were looked at,
+those of the database as well.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import json
 import resource
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -134,6 +136,29 @@ def memory() -> dict[str, float]:
     return {"held_mb": round(mb["RssAnon"]), "resident_mb": round(mb["VmRSS"]), "peak_mb": round(peak)}
 
 
+class Peak:
+    """The most that this process held while the block ran, looked at every 10 ms."""
+
+    def __enter__(self) -> Peak:
+        self.held_mb, self._ended = 0.0, threading.Event()
+        self._thread = threading.Thread(target=self._look)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _look(self) -> None:
+        while not self._ended.wait(0.01):
+            self.held_mb = max(self.held_mb, held())
+
+
+def held() -> float:
+    pages = Path("/proc/self/statm").read_text().split()
+    return (int(pages[1]) - int(pages[2])) * resource.getpagesize() / 1e6
+
+
 def timed(work: Callable[[], Any]) -> tuple[Any, float]:
     began = time.process_time()
     result = work()
@@ -145,8 +170,9 @@ def made(folder: Path) -> dict[str, Any]:
     with opened(folder) as kb:
         kb.store.publish(COLLECTION, "graph", "", [])
         before = memory()
-        frame, seconds = timed(lambda: kb.graph._frame(COLLECTION))
-        read, chunks = memory(), frame.chunk_count
+        with Peak() as peak:
+            frame, seconds = timed(lambda: kb.graph._frame(COLLECTION))
+        read, chunks = {**memory(), "held_peak_mb": round(peak.held_mb)}, frame.chunk_count
         del frame
         _, sealing = timed(lambda: kb.graph.seal(COLLECTION))
         file = published(kb.store, COLLECTION)

@@ -9,6 +9,7 @@ goes costs what it says itself.
 from __future__ import annotations
 
 import threading
+from array import array
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -20,11 +21,12 @@ from ..text.analysis import fold
 from .codec import Columns
 from .resolve import key_of
 from .resolve_words import abbreviates, stem
-from .sealed import Ints, Sealed, nothing
+from .sealed import Ints, Longs, Sealed, nothing
 
 ALIAS_LABEL: Final = "("
 """Of a name and another one in brackets behind it."""
 _SPARE: Final = 1_024
+_SMALL: Final = 1 << 16
 _NO_NAMES: Final[Mapping[str, int]] = {}
 
 
@@ -49,6 +51,16 @@ class Said:
     strength: NDArray[np.integer]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Packed:
+    """What some chunks say, one behind the other, with how many members and relations each has."""
+
+    chunks: Longs
+    members: Longs
+    relations: Longs
+    said: Said
+
+
 class Contents:
     """Written by one thread; others may look nodes and writings up meanwhile: these keep their numbers, and are only
     ever added to."""
@@ -69,15 +81,17 @@ class Contents:
         self._by_label = {label: at for at, label in enumerate(self.labels)}
         self._languages = list(sealed.languages)
         self._writings = len(sealed.writing_node)
+        self.packed: list[Packed] = []
+        """Of chunks that were read for the first time, see `pack`."""
         self._norms: list[str] = []  # of nodes that came
-        self._keys: list[str] = []  # of some of these, made when they are asked for
-        self._by_key: dict[str, int] = {}
-        self._making = threading.Lock()  # readers of frames ask for keys
+        self._by_key: dict[str, int] = {}  # of some of these, made when a key is looked for
+        self._making = threading.Lock()  # readers of frames look for keys
         self._by_norm: dict[str, int] = {}
         self._texts: list[str] = []  # of writings that came
         self._kinds = bytearray()
         self._spoken = bytearray()
-        self._more: dict[int, tuple[int, ...]] = {}  # by node: writings that came
+        self._first = array("i")  # of nodes that came: their first writing
+        self._more: dict[int, tuple[int, ...]] = {}  # by node: other writings that came
         self._known: dict[str, dict[tuple[str, str, int], int]] = {}  # by language; norm, text, kind
         self._given: dict[int, tuple[tuple[int, str], ...]] = {}  # of chunks that came
         self._aliases: dict[int, dict[str, int]] = {}  # of nodes for which they changed
@@ -108,9 +122,10 @@ class Contents:
         count = np.bincount(said.form, minlength=len(numbers)).astype(np.int32)
         weight = np.bincount(said.form, said.weight, minlength=len(numbers)).astype(np.int32)
         labels = np.array([self._label(label) for label in said.labels], np.int32)
+        place = np.uint16 if len(numbers) <= _SMALL else np.int32
         self.came[chunk_id] = Said(
-            numbers, count, weight, said.form[said.head].astype(np.int32), said.form[said.tail].astype(np.int32),
-            labels[said.label] if len(said.label) else np.zeros(0, np.int32), said.strength.astype(np.int32),
+            numbers, count, weight, said.form[said.head].astype(place), said.form[said.tail].astype(place),
+            labels[said.label] if len(said.label) else np.zeros(0, np.int32), said.strength.astype(np.uint16),
         )  # fmt: skip
         self._own_counts()
         self.counts[numbers] += count  # each writing stands there once
@@ -139,6 +154,22 @@ class Contents:
                 self.gone.add(place)
             self._given.pop(chunk_id, None)
 
+    def pack(self) -> None:
+        """Puts what came into a few arrays: of 100,000 chunks, the objects would be larger than what they hold. Until
+        all is sealed, no chunk can be dropped, and none that was packed is found."""
+        chunks = sorted(self.came)
+        if chunks:
+            some = [self.came.pop(chunk) for chunk in chunks]
+            sizes = np.array([len(one.writing) for one in some], np.int64)
+            ties = np.array([len(one.head) for one in some], np.int64)
+            together = (np.concatenate([getattr(one, name) for one in some]) for name in Said.__slots__)
+            self.packed.append(Packed(np.array(chunks, np.int64), sizes, ties, Said(*together)))
+
+    def forget_words(self) -> None:
+        """Frees what only `put` needs. Nothing can be put after that."""
+        self._known.clear()
+        self._by_norm.clear()
+
     def said(self, chunk_id: int) -> Said | None:
         """None where the chunk is not there."""
         came = self.came.get(chunk_id)
@@ -154,10 +185,7 @@ class Contents:
 
     def key(self, node: int) -> str:
         """Names a node in every process."""
-        if node < self.sealed.nodes:
-            return self.sealed.key(node)
-        self._make_keys()
-        return self._keys[node - self.sealed.nodes]
+        return self.sealed.key(node) if node < self.sealed.nodes else key_of(self._norms[node - self.sealed.nodes])
 
     def node_of_norm(self, norm: str) -> int | None:
         node = self._by_norm.get(norm)
@@ -183,7 +211,7 @@ class Contents:
         """All that ever were; those with mentions count."""
         sealed = self.sealed
         if node >= sealed.nodes:
-            return list(self._more[node])
+            return [self._first[node - sealed.nodes], *self._more.get(node, ())]
         return [*range(sealed.first_writing[node], sealed.first_writing[node + 1]), *self._more.get(node, ())]
 
     def alive(self, node: int) -> list[int]:
@@ -231,7 +259,6 @@ class Contents:
         if node is None:
             node = self._by_norm[norm] = self.nodes
             self._norms.append(norm)
-            self._more[node] = ()
         elif node < self.sealed.nodes:
             wanted = Writing(node, text, kind, language)
             held = range(self.sealed.first_writing[node], self.sealed.first_writing[node + 1])
@@ -249,7 +276,10 @@ class Contents:
         self._texts.append(text)
         self._kinds.append(kind)
         self._spoken.append(self._language(language))
-        self._more[node] = (*self._more.get(node, ()), number)
+        if node - self.sealed.nodes == len(self._first):
+            self._first.append(number)
+        else:
+            self._more[node] = (*self._more.get(node, ()), number)
         return number
 
     def _own_counts(self) -> None:
@@ -257,12 +287,10 @@ class Contents:
             self.counts = self.counts.copy()
 
     def _make_keys(self) -> None:
-        if len(self._keys) < len(self._norms):
+        if len(self._by_key) < len(self._norms):
             with self._making:
-                for norm in self._norms[len(self._keys) :]:
-                    key = key_of(norm)
-                    self._by_key[key] = self.sealed.nodes + len(self._keys)
-                    self._keys.append(key)
+                for at in range(len(self._by_key), len(self._norms)):
+                    self._by_key[key_of(self._norms[at])] = self.sealed.nodes + at
 
     def _language(self, language: str) -> int:
         if language not in self._languages:

@@ -98,7 +98,7 @@ class CollectionGraph:
         with self._lock:
             self._refresh()
             if self.changed():
-                self._go_on(sealing.sealed_of(self._contents, self._entities), self._seq)
+                self._seal_here()
             return self._contents.sealed, self._seq
 
     def explain(self, a: str, b: str) -> Explanation:
@@ -134,7 +134,7 @@ class CollectionGraph:
         self._entities.follow()
         self._entities.decide(decisions)
         if self.changed() > max(MOST_CHANGED, MOST_SHARE * len(self._contents.sealed.chunks)):
-            self._go_on(sealing.sealed_of(self._contents, self._entities), self._seq)
+            self._seal_here()
             self._entities.decide(decisions)
         if revision != self._revision:
             self._frame, self._revision = None, revision
@@ -159,8 +159,15 @@ class CollectionGraph:
         ids = self._store.chunk_ids(self._collection)
         for first in range(0, len(ids), _BATCH):
             self._read(ids[first : first + _BATCH].tolist())
+            self._contents.pack()
+        self._contents.forget_words()
         self._entities.resolve_all(self._store.graph.decisions(self._collection))
-        self._go_on(sealing.sealed_of(self._contents, self._entities), self._seq)
+        self._seal_here()
+
+    def _seal_here(self) -> None:
+        """Puts tables in the place of what is held beside them."""
+        seq, self._seq, self._version = self._seq, -1, -1  # what is cut short is read again
+        self._go_on(sealing.sealed_of(self._contents, self._entities), seq)
 
     def _go_on(self, sealed: Sealed, seq: int, file: str = "") -> None:
         self.file = file

@@ -15,7 +15,7 @@ from typing import Final
 from ..text import compounds
 from ..text.analysis import analyzer, fold
 
-_split = lru_cache(maxsize=50_000)(compounds.split)
+_split = lru_cache(maxsize=20_000)(compounds.split)
 
 Rarity = Callable[[str], float]
 """How much a word tells, above 0."""
@@ -58,7 +58,7 @@ def _word(token: str, language: str) -> str:
     return stem(token, language)
 
 
-@lru_cache(maxsize=100_000)
+@lru_cache(maxsize=50_000)
 def stem(word: str, language: str) -> str:
     found, _ = analyzer(language).query_forms(word)
     return found[0] if found else word

@@ -102,7 +102,7 @@ class Sealed:
     post_weight: Ints
     pair_starts: Longs
     pair_other: Ints
-    pair_weight: Longs
+    pair_weight: NDArray[np.integer]
 
     def __post_init__(self) -> None:
         for _, table in _tables(self):

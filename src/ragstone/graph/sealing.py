@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import suppress
-from typing import Final
+from itertools import pairwise
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,14 +16,16 @@ from ..index.sealing import SEGMENTS, indexer_lock, new_path, remove_orphans
 from ..protocols import Segment, Store
 from .contents import Contents, Said
 from .entities import Entities
-from .packed import Strings, encoded, grouped, rows_of, starts_of, strings, summed
+from .packed import Strings, encoded, grouped, rows_of, spread, starts_of, strings, summed
 from .resolve import key_of
 from .sealed import Ints, Longs, Sealed, open_sealed, write
 
 KIND: Final = "graph"
 _BLOCK: Final = 1 << 20
 """Relations summed at once: they are many, and few pairs."""
+_PARTS: Final = 16
 _BITS: Final = 32
+_NONE = np.zeros(0, np.int64)
 
 
 def sealed_of(contents: Contents, entities: Entities) -> Sealed:
@@ -46,28 +50,23 @@ def sealed_of(contents: Contents, entities: Entities) -> Sealed:
 
     chunks, said, members, relations = _all_said(contents)
     labels, label = np.unique(np.append(said.label, 0), return_inverse=True)
-    written = writing[said.writing].astype(np.int32)
     member_starts, relation_starts = starts_of(members), starts_of(relations)
-    of_member = node[owner[said.writing]]
-    posted, post_weight = summed(
-        of_member.astype(np.int64) << _BITS | np.repeat(np.arange(len(chunks)), members), said.weight
-    )
-    pairs, pair_weight = _pairs(of_member, np.repeat(member_starts[:-1], relations), said)
-    both = np.concatenate([pairs, pairs << _BITS | pairs >> _BITS])
-    order = np.argsort(both)
-    both, pair_weight = both[order], np.concatenate([pair_weight, pair_weight])[order]
+    of_member = node[owner[said.writing]].astype(np.int32)
+    starts = np.repeat(member_starts[:-1].astype(np.int32), relations)
+    pair_starts, pair_other, pair_weight = _pairs(of_member, starts, said, len(nodes))
+    del starts
+    post_starts, post_chunk, post_weight = _posts(of_member, members, said, len(nodes))
     given = contents.given()
     form_writing, form_language, blocks, stem, classes = entities.tables()
     resolved = form_writing[nodes]
     root = node[entities.roots()[nodes]]
     group = np.argsort(root, kind="stable").astype(np.int32)
-    post_starts, post_chunk = grouped(posted >> _BITS, len(nodes)), (posted & 0xFFFFFFFF).astype(np.int32)
     return Sealed(
         languages=tuple(contents.languages),
         decisions=entities.sealed_decisions(),
         chunks=chunks,
         member_starts=member_starts,
-        member_writing=written,
+        member_writing=writing[said.writing].astype(np.int32),
         member_mentions=_small(said.mentions),
         member_weight=_small(said.weight),
         relation_starts=relation_starts,
@@ -101,9 +100,9 @@ def sealed_of(contents: Contents, entities: Entities) -> Sealed:
         entity_chunks=_chunks_of_entities(root, group, post_starts, post_chunk),
         post_starts=post_starts,
         post_chunk=post_chunk,
-        post_weight=post_weight.astype(np.int32),
-        pair_starts=grouped(both >> _BITS, len(nodes)),
-        pair_other=(both & 0xFFFFFFFF).astype(np.int32),
+        post_weight=post_weight,
+        pair_starts=pair_starts,
+        pair_other=pair_other,
         pair_weight=pair_weight,
     )
 
@@ -171,43 +170,90 @@ def withdraw(store: Store, collection: str) -> None:
 def _all_said(contents: Contents) -> tuple[Longs, Said, Longs, Longs]:
     """Rising ids of all chunks that are there, what they say one behind the other, and how many members and relations
     each has."""
-    sealed, came = contents.sealed, sorted(contents.came)
+    sealed = contents.sealed
+    contents.pack()
     kept = np.setdiff1d(np.arange(len(sealed.chunks)), np.fromiter(contents.gone, np.int64, len(contents.gone)))
-    new = [contents.came[chunk] for chunk in came]
-    ids = np.concatenate([sealed.chunks[kept], np.array(came, np.int64)])
-    members = np.append(np.diff(sealed.member_starts)[kept], np.array([len(one.writing) for one in new], np.int64))
-    relations = np.append(np.diff(sealed.relation_starts)[kept], np.array([len(one.head) for one in new], np.int64))
-    held = rows_of(sealed.member_starts, kept)[0], rows_of(sealed.relation_starts, kept)[0]
+    ids = np.concatenate([sealed.chunks[kept], *(some.chunks for some in contents.packed)])
+    members = np.concatenate([np.diff(sealed.member_starts)[kept], *(some.members for some in contents.packed)])
+    relations = np.concatenate([np.diff(sealed.relation_starts)[kept], *(some.relations for some in contents.packed)])
     order = np.argsort(ids)
     in_order = bool((np.diff(order) == 1).all())
-    moved = [None if in_order else rows_of(starts_of(sizes), order)[0] for sizes in (members, relations)]
 
-    def column(table: NDArray[np.integer], name: str, which: int) -> Ints:
-        whole = np.concatenate([table[held[which]].astype(np.int32, copy=False), *(getattr(one, name) for one in new)])
-        where = moved[which]
-        return whole if where is None else whole[where]
+    def columns(which: Longs, starts: Longs, *tables: tuple[NDArray[np.integer], str]) -> Iterator[Any]:
+        held = rows_of(starts, kept)[0]
+        moved = None if in_order else rows_of(starts_of(which), order)[0]
+        for table, name in tables:
+            whole = np.concatenate([table[held], *(getattr(some.said, name) for some in contents.packed)])
+            yield whole if moved is None else whole[moved]
 
-    said = Said(
-        column(sealed.member_writing, "writing", 0), column(sealed.member_mentions, "mentions", 0),
-        column(sealed.member_weight, "weight", 0), column(sealed.relation_head, "head", 1),
-        column(sealed.relation_tail, "tail", 1), column(sealed.relation_label, "label", 1),
-        column(sealed.relation_weight, "strength", 1),
+    of_members = columns(
+        members, sealed.member_starts, (sealed.member_writing, "writing"), (sealed.member_mentions, "mentions"),
+        (sealed.member_weight, "weight"),
     )  # fmt: skip
+    of_relations = columns(
+        relations, sealed.relation_starts, (sealed.relation_head, "head"), (sealed.relation_tail, "tail"),
+        (sealed.relation_label, "label"), (sealed.relation_weight, "strength"),
+    )  # fmt: skip
+    said = Said(*of_members, *of_relations)
+    contents.packed.clear()
     return ids[order], said, members[order], relations[order]
 
 
-def _pairs(of_member: NDArray[np.integer], starts: Longs, said: Said) -> tuple[Longs, Longs]:
-    """Pairs of different nodes, the smaller first, as one number, with their summed weights. `starts`: by relation, of
-    its chunk's members."""
-    found: list[tuple[Longs, Longs]] = []
+def _posts(of_member: Ints, sizes: Longs, said: Said, nodes: int) -> tuple[Longs, Ints, Ints]:
+    """Starts by node, places of chunks and summed weights."""
+    place = np.repeat(np.arange(len(sizes)), sizes)
+    keys, weights = summed(of_member.astype(np.int64) << _BITS | place, said.weight)
+    return grouped(keys >> _BITS, nodes), (keys & 0xFFFFFFFF).astype(np.int32), weights.astype(np.int32)
+
+
+def _pairs(of_member: Ints, starts: Ints, said: Said, nodes: int) -> tuple[Longs, Ints, NDArray[np.integer]]:
+    """Starts by node, other nodes and summed weights. `starts`: by relation, of its chunk's members."""
+    low, high, weight = _different_pairs(of_member, starts, said, nodes)
+    before, after = np.bincount(high, minlength=nodes), np.bincount(low, minlength=nodes)
+    row, lower, upper = starts_of(before + after), starts_of(before), starts_of(after)
+    others, weights = np.empty(2 * len(low), np.int32), np.empty(2 * len(low), weight.dtype)
+    other_way = np.argsort(high, kind="stable").astype(np.int32)
+    for some in _parts_of(nodes):  # of a node the smaller others, then the larger ones
+        at = spread(row[some], before[some])
+        from_ = other_way[lower[some.start] : lower[some.stop]]
+        others[at], weights[at] = low[from_], weight[from_]
+        at = spread(row[some] + before[some], after[some])
+        larger = slice(upper[some.start], upper[some.stop])
+        others[at], weights[at] = high[larger], weight[larger]
+    return row, others, weights
+
+
+def _parts_of(nodes: int) -> list[slice]:
+    """Some nodes at a time."""
+    edges = np.linspace(0, nodes, _PARTS + 1).astype(int).tolist()
+    return [slice(start, end) for start, end in pairwise(edges)]
+
+
+def _different_pairs(of_member: Ints, starts: Ints, said: Said, nodes: int) -> tuple[Ints, Ints, NDArray[np.integer]]:
+    """Pairs of different nodes, the smaller first, rising, with their summed weights. What is sorted at once is small:
+    first the relations of some chunks, then the pairs of some nodes."""
+    found: list[tuple[Longs, Ints]] = []
     for first in range(0, len(said.head), _BLOCK):
         some = slice(first, first + _BLOCK)
         one, other = of_member[starts[some] + said.head[some]], of_member[starts[some] + said.tail[some]]
         kept = one != other
         low, high = np.minimum(one, other)[kept].astype(np.int64), np.maximum(one, other)[kept]
-        found.append(summed(low << _BITS | high, said.strength[some][kept]))
-    keys, weights = zip(*found, strict=True) if found else ((), ())
-    return summed(np.concatenate([np.zeros(0, np.int64), *keys]), np.concatenate([np.zeros(0, np.int64), *weights]))
+        keys, weights = summed(low << _BITS | high, said.strength[some][kept])
+        found.append((keys, weights.astype(np.int32)))
+    lows: list[Ints] = []
+    highs: list[Ints] = []
+    sums: list[NDArray[np.integer]] = []
+    for nodes_ in _parts_of(nodes):
+        bounds = nodes_.start << _BITS, nodes_.stop << _BITS
+        slices = [(keys, weights, slice(*np.searchsorted(keys, bounds))) for keys, weights in found]
+        keys, total = summed(
+            np.concatenate([_NONE, *(keys[part] for keys, _, part in slices)]),
+            np.concatenate([_NONE, *(weights[part] for _, weights, part in slices)]),
+        )
+        lows.append((keys >> _BITS).astype(np.int32))
+        highs.append((keys & 0xFFFFFFFF).astype(np.int32))
+        sums.append(total.astype(np.int32) if not len(total) or int(total.max()) < 1 << 31 else total)
+    return np.concatenate(lows), np.concatenate(highs), np.concatenate(sums)
 
 
 def _chunks_of_entities(root: NDArray[np.integer], group: Ints, post_starts: Longs, post_chunk: Ints) -> Ints:
@@ -237,4 +283,4 @@ def _gathered(old: Strings, came: list[str], numbers: NDArray[np.integer]) -> li
 
 def _small(numbers: NDArray[np.integer]) -> NDArray[np.integer]:
     """In half the bytes, where they fit."""
-    return numbers.astype(np.uint16) if len(numbers) and int(numbers.max()) < 1 << 16 else numbers
+    return numbers.astype(np.uint16, copy=False) if len(numbers) and int(numbers.max()) < 1 << 16 else numbers
