@@ -99,19 +99,19 @@ def said(names: Names, draw: np.random.Generator) -> Extraction:
     return Extraction("rules-made", tuple(mentions), tuple(relations))
 
 
-def documents(chunks: int, names: Names) -> Iterator[tuple[PreparedDocument, dict[bytes, Extracted]]]:
+def documents(chunks: int, names: Names, prefix: str = "") -> Iterator[tuple[PreparedDocument, dict[bytes, Extracted]]]:
     draw = np.random.default_rng(5)
     for number in range(chunks // CHUNKS_OF_DOCUMENT):
         parts, found = [], {}
         for ordinal in range(CHUNKS_OF_DOCUMENT):
-            text = f"{number} {ordinal}"
+            text = f"{prefix}{number} {ordinal}"
             hash_ = chunk_hash("", text, "de")
             found[hash_] = Extracted(encode(said(names, draw), "de"))
             span = ChunkSpan(ordinal * 9, ordinal * 9 + len(text), None, ordinal)
             parts.append(PreparedChunk(span, text, "", hash_, Terms(b"", 0)))
-        digest = hashlib.blake2b(str(number).encode(), digest_size=32).digest()
-        size = CHUNKS_OF_DOCUMENT * 9
-        yield PreparedDocument(f"d{number}", digest, size, 0.0, "", "text/plain", "de", {}, (), tuple(parts)), found
+        digest = hashlib.blake2b(f"{prefix}{number}".encode(), digest_size=32).digest()
+        uri, size = f"{prefix}d{number}", CHUNKS_OF_DOCUMENT * 9
+        yield PreparedDocument(uri, digest, size, 0.0, "", "text/plain", "de", {}, (), tuple(parts)), found
 
 
 def fill(folder: Path, chunks: int, vocabulary: int) -> None:
@@ -220,26 +220,39 @@ def spread(seconds: list[float]) -> dict[str, float]:
 
 
 def edited(folder: Path) -> dict[str, Any]:
-    """One paragraph of a document: the next state of the graph, and the whole in arrays, which maps and communities
-    ask for."""
+    """One paragraph of a document: the next state of the graph, also where 900 chunks came since the file was written;
+    and the whole in arrays, which maps and communities ask for."""
     with opened(folder) as kb:
         kb.graph._frame(COLLECTION)
         _, whole = timed(lambda: kb.graph.view(COLLECTION))
-        names, draw = Names(1_000), np.random.default_rng(time.time_ns())
-        following = []
-        for turn in range(50):
-            text = f"new {turn} {draw.integers(1 << 40)}"
-            hash_ = chunk_hash("", text, "de")
-            span = ChunkSpan(0, len(text), None, 0)
-            chunk = PreparedChunk(span, text, "", hash_, Terms(b"", 0))
-            digest = hashlib.blake2b(text.encode(), digest_size=32).digest()
-            one = PreparedDocument("edited", digest, len(text), 0.0, "", "text/plain", "de", {}, (), (chunk,))
-            kb.store.put(COLLECTION, [one])
-            kb.store.graph.put(RULES, "rules-made", {hash_: Extracted(encode(said(names, draw), "de"))})
-            following.append(seconds_of(lambda: kb.graph._frame(COLLECTION)))
-        _, again = timed(lambda: kb.graph.view(COLLECTION))
         edges = kb.graph.status(COLLECTION)[0].edges
-        return {"followed_ms": spread(following), "whole_seconds": [whole, again], "edges": edges, "after": memory()}
+        held = memory()
+        few = edits(kb, 50)
+        some = list(documents(900, Names(1_000), "beside"))
+        kb.store.put(COLLECTION, [document for document, _ in some])
+        kb.store.graph.put(RULES, "rules-made", {hash_: row for _, found in some for hash_, row in found.items()})
+        _, much = timed(lambda: kb.graph._frame(COLLECTION))
+        many = edits(kb, 20)
+        kb.store.delete(COLLECTION, [document.uri for document, _ in some])
+        return {
+            "followed_ms": few, "900_followed_seconds": much, "beside_900_ms": many, "edges": edges,
+            "whole_seconds": whole, "with_the_whole": held,
+        }  # fmt: skip
+
+
+def edits(kb: KnowledgeBase, count: int) -> dict[str, float]:
+    names, draw = Names(1_000), np.random.default_rng(time.time_ns())
+    following = []
+    for turn in range(count):
+        text = f"new {turn} {draw.integers(1 << 40)}"
+        hash_ = chunk_hash("", text, "de")
+        chunk = PreparedChunk(ChunkSpan(0, len(text), None, 0), text, "", hash_, Terms(b"", 0))
+        digest = hashlib.blake2b(text.encode(), digest_size=32).digest()
+        one = PreparedDocument("edited", digest, len(text), 0.0, "", "text/plain", "de", {}, (), (chunk,))
+        kb.store.put(COLLECTION, [one])
+        kb.store.graph.put(RULES, "rules-made", {hash_: Extracted(encode(said(names, draw), "de"))})
+        following.append(seconds_of(lambda: kb.graph._frame(COLLECTION)))
+    return spread(following)
 
 
 PARTS = {"made": made, "opened": opened_, "searched": searched, "edited": edited}

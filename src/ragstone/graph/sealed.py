@@ -36,6 +36,12 @@ _Header = tuple[
 ]
 NO_NODE: Final = -1
 
+
+
+class OtherRules(StoreDamaged):
+    """The file is whole, and of another version."""
+
+
 Ints = NDArray[np.int32]
 Longs = NDArray[np.int64]
 Keys = NDArray[np.uint64]
@@ -197,14 +203,14 @@ def _tables(sealed: Sealed) -> Iterator[tuple[str, NDArray[Any]]]:
 
 
 def open_sealed(path: Path, checksum: bytes) -> Sealed:
-    """Mapped: what is not looked at is not read again after the checksum. Raises StoreDamaged."""
+    """Mapped: what is not looked at is not read again after the checksum. Raises StoreDamaged, OtherRules."""
     data = map_file(path, checksum)
     magic, length = _LEAD.unpack_from(data, 0)
     if magic != MAGIC:
-        raise StoreDamaged(f"{path.name}: the graph is of another version.", REBUILD)
+        raise OtherRules(f"{path.name}: the graph is of another version.", REBUILD)
     rules, languages, decisions, told = msgspec.msgpack.decode(data[_LEAD.size : _LEAD.size + length], type=_Header)
     if rules != RULES:
-        raise StoreDamaged(f"{path.name}: the graph was made by other rules.", REBUILD)
+        raise OtherRules(f"{path.name}: the graph was made by other rules.", REBUILD)
     found: dict[str, NDArray[Any]] = {}
     at = _LEAD.size + length
     for name, dtype, count in told:

@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import NotFound, StoreDamaged
+from ..errors import DiskFull, NotFound, StoreBusy, StoreDamaged, StoreReadOnly
 from ..faults import reach
 from ..index.sealing import SEGMENTS, indexer_lock, new_path, remove_orphans
 from ..protocols import Segment, Store
@@ -18,7 +18,7 @@ from .contents import Contents, Said
 from .entities import Entities
 from .packed import Strings, encoded, grouped, rows_of, spread, starts_of, strings, summed
 from .resolve import key_of
-from .sealed import Ints, Longs, Sealed, open_sealed, write
+from .sealed import Ints, Longs, OtherRules, Sealed, open_sealed, write
 
 KIND: Final = "graph"
 _BLOCK: Final = 1 << 20
@@ -118,6 +118,8 @@ def opened(store: Store, collection: str, notes: list[str]) -> tuple[Sealed, Seg
                 return open_sealed(path, segment.checksum), segment
             except StoreDamaged as error:
                 notes.append(f"{error.message} Made again from the store.")
+                if not isinstance(error, OtherRules):  # which may be of use to another process
+                    _withdraw(store, collection, segment)
     return None
 
 
@@ -158,6 +160,14 @@ def publish(store: Store, collection: str, sealed: Sealed, seq: int, *, wait_sec
         store.publish(collection, KIND, "", segments)
         remove_orphans(store)
         return True
+
+
+def _withdraw(store: Store, collection: str, segment: Segment) -> None:
+    """Nobody else tries to read it. No effect where it was replaced meanwhile, or nothing can be written now."""
+    found = published(store, collection)
+    if found is not None and found.name == segment.name:
+        with suppress(NotFound, StoreBusy, StoreReadOnly, DiskFull):
+            store.publish(collection, KIND, "", [])
 
 
 def withdraw(store: Store, collection: str) -> None:
