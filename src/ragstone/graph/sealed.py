@@ -9,6 +9,7 @@ dtype and length of each table) · tables, each aligned to 64 bytes.
 
 from __future__ import annotations
 
+import mmap
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
@@ -21,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import StoreDamaged
-from ..index.files import REBUILD, map_file, write_file
+from ..index.files import REBUILD, write_file
 from .packed import Strings
 
 MAGIC: Final = b"RGSGRF\x00\x01"
@@ -35,12 +36,6 @@ _Header = tuple[
     int, tuple[str, ...], tuple[tuple[Literal["merge", "split"], str, str, int], ...], list[tuple[str, str, int]]
 ]
 NO_NODE: Final = -1
-
-
-
-class OtherRules(StoreDamaged):
-    """The file is whole, and of another version."""
-
 
 Ints = NDArray[np.int32]
 Longs = NDArray[np.int64]
@@ -202,15 +197,15 @@ def _tables(sealed: Sealed) -> Iterator[tuple[str, NDArray[Any]]]:
             yield field.name, value
 
 
-def open_sealed(path: Path, checksum: bytes) -> Sealed:
-    """Mapped: what is not looked at is not read again after the checksum. Raises StoreDamaged, OtherRules."""
-    data = map_file(path, checksum)
+def tables_of(name: str, data: mmap.mmap) -> Sealed:
+    """Of a mapped file that is whole: what is not looked at is not read. Raises StoreDamaged where it is of another
+    version."""
     magic, length = _LEAD.unpack_from(data, 0)
     if magic != MAGIC:
-        raise OtherRules(f"{path.name}: the graph is of another version.", REBUILD)
+        raise StoreDamaged(f"{name}: the graph is of another version.", REBUILD)
     rules, languages, decisions, told = msgspec.msgpack.decode(data[_LEAD.size : _LEAD.size + length], type=_Header)
     if rules != RULES:
-        raise OtherRules(f"{path.name}: the graph was made by other rules.", REBUILD)
+        raise StoreDamaged(f"{name}: the graph was made by other rules.", REBUILD)
     found: dict[str, NDArray[Any]] = {}
     at = _LEAD.size + length
     for name, dtype, count in told:

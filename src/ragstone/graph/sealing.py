@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 
 from ..errors import DiskFull, NotFound, StoreBusy, StoreDamaged, StoreReadOnly
 from ..faults import reach
+from ..index.files import map_file
 from ..index.sealing import SEGMENTS, indexer_lock, new_path, remove_orphans
 from ..protocols import Segment, Store
 from .contents import Contents, Said
 from .entities import Entities
 from .packed import Strings, encoded, grouped, rows_of, spread, starts_of, strings, summed
 from .resolve import key_of
-from .sealed import Ints, Longs, OtherRules, Sealed, open_sealed, write
+from .sealed import Ints, Longs, Sealed, tables_of, write
 
 KIND: Final = "graph"
 _BLOCK: Final = 1 << 20
@@ -114,11 +115,13 @@ def opened(store: Store, collection: str, notes: list[str]) -> tuple[Sealed, Seg
             path = store.folder / SEGMENTS / segment.name
             if not path.exists():
                 continue  # backups leave it out
+            data = None
             try:
-                return open_sealed(path, segment.checksum), segment
+                data = map_file(path, segment.checksum)
+                return tables_of(path.name, data), segment
             except StoreDamaged as error:
                 notes.append(f"{error.message} Made again from the store.")
-                if not isinstance(error, OtherRules):  # which may be of use to another process
+                if data is None:  # another version may be of use to another process
                     _withdraw(store, collection, segment)
     return None
 
