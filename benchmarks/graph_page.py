@@ -7,12 +7,15 @@ browser profile, then drags it and zooms in and out with the mouse. Times are th
 `picture` from the request for the page of the graph to the first frame after everything has its place; frames are the
 differences of requestAnimationFrame while the mouse moves; `worst` is the longest of these and of the second after, in
 which a page may draw what it left out. Software rendering: what a machine without a graphics card does. The first run
-finds a server that has read the graph and has placed nothing yet. Needs playwright and a Chromium.
+finds a server that has read the graph and has placed nothing yet. `cpu` is the processor time of server and browser
+until the first picture, or for the whole movement: what other work on the machine changes least. Needs playwright and a
+Chromium.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import shutil
@@ -33,6 +36,22 @@ FRAMES = """() => { window.frames_ = []; let last = performance.now(); window.go
 STEPS = 40
 SETTLING = 1_200
 """Milliseconds after the last move in which the page draws what it left out meanwhile."""
+
+
+def spent() -> float:
+    """Processor time of the server and the browser, in milliseconds: of all that descends from this process (Linux)."""
+    stats: dict[int, tuple[int, int]] = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            fields = path.read_text().rpartition(") ")[2].split()
+            stats[int(path.parent.name)] = int(fields[1]), int(fields[11]) + int(fields[12])
+    ours: set[int] = set()
+    more = {os.getpid()}
+    while more:
+        ours |= more
+        more = {pid for pid, (parent, _) in stats.items() if parent in ours} - ours
+    ticks = sum(stats[pid][1] for pid in ours if pid in stats and pid != os.getpid())
+    return 1000 * ticks / os.sysconf("SC_CLK_TCK")
 
 
 def drag(page: Page, x: float, y: float) -> None:
@@ -64,9 +83,10 @@ def measured(
         page.goto("about:blank")
         sizes: list[float] = []
         network.on("Network.loadingFinished", lambda event: sizes.append(event["encodedDataLength"]))
+        before = spent()
         page.goto(f"{address.partition('#')[0]}#/graph/{collection}{'?all=1' * whole}")
         page.wait_for_selector(".drawing[data-placed]", timeout=300_000)
-        figures = {"picture_ms": page.evaluate(PLACED), "bytes": sum(sizes)}
+        figures = {"picture_ms": page.evaluate(PLACED), "picture_cpu_ms": spent() - before, "bytes": sum(sizes)}
         box = page.locator(".drawing").bounding_box() or {"x": 0, "y": 0, "width": 0, "height": 0}
         if shots:
             page.wait_for_timeout(SETTLING)
@@ -75,6 +95,7 @@ def measured(
         for name, move in (("pan", drag), ("zoom", wheel)):
             page.wait_for_timeout(SETTLING)
             page.evaluate(FRAMES)
+            before = spent()
             move(page, *(middle if name == "zoom" else (box["x"] + 12, box["y"] + 12)))
             frames = sorted(page.evaluate("() => [...frames_]"))
             page.wait_for_timeout(SETTLING)
@@ -83,6 +104,7 @@ def measured(
                 f"{name}_median_ms": statistics.median(frames),
                 f"{name}_p95_ms": frames[int(0.95 * (len(frames) - 1))],
                 f"{name}_worst_ms": worst,
+                f"{name}_cpu_ms": spent() - before,
             }
         return figures
     finally:

@@ -6,7 +6,7 @@ import type { Edge, Entity } from "./model";
 import { Eye } from "./eye";
 import { Letters, type Name, placeNames } from "./names";
 import { emphasise, lookedAt, type Looks, looksOf, NOTHING } from "./over";
-import { type Circle, circleAt, edgeAt, entityAt, fromAfar, type Places, type Scene, sceneOf } from "./scene";
+import { type Circle, circleAt, edgeAt, entityAt, fromAfar, type Places, type Scene, sceneOf, seat, STEP } from "./scene";
 import type { Order, Painted } from "./sheet.worker";
 
 export interface Listeners {
@@ -26,12 +26,12 @@ export interface Seen {
 
 const MARGIN = 0.25;
 /** Of the view, on each side, that a picture holds more. */
+const PAUSE = 100;
+/** Milliseconds without a move before a picture that is only scaled is painted anew. */
 const PADDING = 30;
 const LABELLED_ZOOM = 0.6;
 /** From which the words of edges are shown. */
 const MOST_LABELS = 60;
-const STEP = 60;
-/** From an entity to a new one that is placed beside it. */
 
 export class Drawing {
   private readonly canvas = document.createElement("canvas");
@@ -53,6 +53,8 @@ export class Drawing {
   private turn = 0;
   private layout = 0;
   private frameAsked = 0;
+  private moved = 0;
+  private later = 0;
   private fitting = true;
   private held = -1;
   private chosen = "";
@@ -64,7 +66,10 @@ export class Drawing {
     private readonly box: HTMLElement,
     private readonly on: Listeners,
   ) {
-    this.eye = new Eye(box, () => this.draw());
+    this.eye = new Eye(box, () => {
+      this.moved = performance.now();
+      this.draw();
+    });
     box.append(this.canvas);
     Object.assign(box, { drawing: this }); // what is drawn can be asked for there
     this.layouter.onmessage = ({ data }: MessageEvent<{ turn: number; places: Float32Array }>) => {
@@ -110,15 +115,19 @@ export class Drawing {
     const [before, shown] = [this.entities.length, this.scene.number];
     const same = served === this.served && before === entities.length && this.edges.length === edges.length && entities.every((e) => shown.has(e.id));
     this.fitting ||= served !== this.served || before === 0 || entities.length > 3 * before;
-    if (served && served !== this.served) for (const [id, at] of served.at) this.places.set(id, { x: at.x, y: at.y });
+    if (served !== this.served) {
+      this.places.clear(); // of another layout
+      for (const [id, at] of served?.at ?? []) this.places.set(id, { x: at.x, y: at.y });
+    }
     this.served = served;
     this.entities = entities;
     this.edges = edges;
     if (same) {
       this.rebuild();
       this.look();
-    } else if (served) {
-      this.seat();
+    } else if (served || !entities.length) {
+      this.layout++; // what is still being placed comes too late
+      seat(entities, edges, this.places);
       this.settle();
     } else this.lay();
   }
@@ -138,22 +147,6 @@ export class Drawing {
   private put(places: Float32Array): void {
     this.entities.forEach((e, i) => this.places.set(e.id, { x: places[2 * i]!, y: places[2 * i + 1]! }));
     this.settle();
-  }
-
-  /** What the server did not place lies beside what it belongs to; the others stay where they are. */
-  private seat(): void {
-    this.layout++;
-    const lost = new Set(this.entities.filter((e) => !this.places.has(e.id)).map((e) => e.id));
-    let turn = 0;
-    for (const edge of lost.size ? this.edges : []) {
-      for (const [id, other] of [[edge.head, edge.tail], [edge.tail, edge.head]] as const) {
-        const at = this.places.get(other);
-        if (!at || !lost.delete(id)) continue;
-        const angle = 2.4 * turn++;
-        this.places.set(id, { x: at.x + STEP * Math.cos(angle), y: at.y + STEP * Math.sin(angle) });
-      }
-    }
-    for (const id of lost) this.places.set(id, { x: 2.4 * STEP * turn++, y: 0 });
   }
 
   private settle(): void {
@@ -209,7 +202,10 @@ export class Drawing {
       const sharp = Math.abs(by - 1) < 1e-6;
       pen.drawImage(held.picture, sharp ? Math.round(left) : left, sharp ? Math.round(top) : top, held.sheet.width * by, held.sheet.height * by);
     }
-    if (!this.painting && !this.fresh(w, h, ratio)) {
+    const fits = this.fits(w, h, ratio);
+    clearTimeout(this.later);
+    if (fits === "roughly" && performance.now() - this.moved < PAUSE) this.later = setTimeout(() => this.draw(), PAUSE);
+    else if (!this.painting && fits !== "exactly") {
       this.painting = this.turn;
       const sheet = {
         camera: { ...camera, zoom: camera.zoom * ratio },
@@ -229,14 +225,16 @@ export class Drawing {
     }
   }
 
-  /** The picture shows this state, at this zoom, and all of the view. */
-  private fresh(w: number, h: number, ratio: number): boolean {
+  /** Whether the picture shows this state and all of the view, and at this zoom or about. */
+  private fits(w: number, h: number, ratio: number): "exactly" | "roughly" | "no" {
     const held = this.picture;
-    if (!held || held.turn !== this.turn || held.sheet.ratio !== ratio) return false;
+    if (!held || held.turn !== this.turn || held.sheet.ratio !== ratio) return "no";
     const { sheet } = held;
-    const [dx, dy] = [Math.abs(sheet.camera.x - this.eye.camera.x), Math.abs(sheet.camera.y - this.eye.camera.y)];
-    const [roomX, roomY] = [(sheet.width - w) / 2, (sheet.height - h) / 2];
-    return Math.abs(sheet.camera.zoom / ratio / this.eye.camera.zoom - 1) < 1e-6 && dx * sheet.camera.zoom <= 0.9 * roomX && dy * sheet.camera.zoom <= 0.9 * roomY;
+    const { camera } = this.eye;
+    const by = (camera.zoom * ratio) / sheet.camera.zoom;
+    const [dx, dy] = [Math.abs(sheet.camera.x - camera.x) * camera.zoom * ratio, Math.abs(sheet.camera.y - camera.y) * camera.zoom * ratio];
+    if (dx > (sheet.width * by - w) / 2 || dy > (sheet.height * by - h) / 2 || by > 1.4 || by < 0.6) return "no";
+    return Math.abs(by - 1) < 1e-6 ? "exactly" : "roughly";
   }
 
   private names(width: number, height: number): Name[] {
@@ -342,6 +340,7 @@ export class Drawing {
   close(): void {
     for (const stop of this.stops) stop();
     cancelAnimationFrame(this.frameAsked);
+    clearTimeout(this.later);
     this.eye.stop();
     this.layouter.terminate();
     this.painter.terminate();

@@ -53,6 +53,8 @@ export interface Camera {
 
 export const SMALLEST = 3;
 /** Entities of a community that is shown as one. */
+export const STEP = 60;
+/** From an entity to one that is placed beside it. */
 const LINKS_FOR_EACH = 4;
 const SEEN = 8;
 /** Pixels between entities from which they can be told apart. */
@@ -113,6 +115,21 @@ function links(edges: Edge[], circle: Int32Array, heads: Int32Array, tails: Int3
     found.push(circles[a]!.x, circles[a]!.y, circles[b]!.x, circles[b]!.y, Math.max(0.6, 7 * Math.sqrt(sum / most)));
   }
   return new Float32Array(found);
+}
+
+/** Gives what has no place one beside what it belongs to. */
+export function seat(entities: Entity[], edges: Edge[], places: Map<string, { x: number; y: number }>): void {
+  const lost = new Set(entities.filter((e) => !places.has(e.id)).map((e) => e.id));
+  let turn = 0;
+  for (const edge of lost.size ? edges : []) {
+    for (const [id, other] of [[edge.head, edge.tail], [edge.tail, edge.head]] as const) {
+      const at = places.get(other);
+      if (!at || !lost.delete(id)) continue;
+      const angle = 2.4 * turn++;
+      places.set(id, { x: at.x + STEP * Math.cos(angle), y: at.y + STEP * Math.sin(angle) });
+    }
+  }
+  for (const id of lost) places.set(id, { x: 2.4 * STEP * turn++, y: 0 });
 }
 
 /** The entity at a place, at most `reach` from its rim; the nearest of several. */
