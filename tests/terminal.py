@@ -13,7 +13,7 @@ import sys
 import termios
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 _CONTROL = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07]*\x07|\x1b[@-_]|[\r\x0e\x0f]")
 SECONDS = 120.0
@@ -21,14 +21,18 @@ SECONDS = 120.0
 
 
 class RealTerminal:
-    """`raw` is everything that came, `text` the same without control sequences."""
+    """`raw` is everything that came, `text` the same without control sequences. `given_back`: after it had taken the
+    terminal, the program was seen to leave lines, echo and signals to the kernel."""
 
     def __init__(self, pid: int, descriptor: int) -> None:
         self.pid = pid
         self._descriptor = descriptor
         self.raw = ""
+        self.given_back = False
+        self._taken = False
         self._mark = 0
         self._rest = b""
+        self._asked = 0
 
     @property
     def text(self) -> str:
@@ -39,10 +43,12 @@ class RealTerminal:
 
     def paste(self, text: str) -> None:
         """As terminals do it that were asked to bracket what is pasted; in pieces, as they come from a terminal."""
+        assert self.raw.rfind("\x1b[?2004h") > self.raw.rfind("\x1b[?2004l"), "what is pasted would count as typed"
         data = f"\x1b[200~{text}\x1b[201~".encode()
         for at in range(0, len(data), 1024):
             os.write(self._descriptor, data[at : at + 1024])
-            self._read(0.0)
+            self._read(0.0, answer=False)
+        self._answer()
 
     def resize(self, columns: int, rows: int) -> None:
         fcntl.ioctl(self._descriptor, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
@@ -61,23 +67,12 @@ class RealTerminal:
             if time.monotonic() > end or not self._read(0.1):
                 raise AssertionError(f"{words!r} did not come; this did:\n{self.text[self._mark :][-3000:]}")
 
-    def press(self, key: str, words: str) -> str:
-        """A control key, again until these words come: between two prompts the kernel takes it for its own."""
-        for _ in range(int(SECONDS / 2)):
-            self.keys(key)
-            with suppress(AssertionError):
-                return self.until(words, 2.0)
-        return self.until(words)
-
     def ended(self, key: str = "") -> int:
-        """The exit code, once it ends. `key` is pressed until then: between two prompts nobody reads it."""
+        """The exit code, once it ends; `key` is pressed before."""
+        if key:
+            self.keys(key)
         end = time.monotonic() + SECONDS
-        again = 0.0
-        while (now := time.monotonic()) < end:
-            if key and now >= again:
-                again = now + 2.0
-                with suppress(OSError):  # it may have ended
-                    self.keys(key)
+        while time.monotonic() < end:
             self._read(0.05)
             pid, status = os.waitpid(self.pid, os.WNOHANG)
             if pid:
@@ -91,22 +86,35 @@ class RealTerminal:
             os.waitpid(self.pid, 0)
             self.pid = 0
 
-    def _read(self, seconds: float) -> bool:
+    def read(self) -> None:
+        """What came by now."""
+        self._read(0.0)
+
+    def _read(self, seconds: float, *, answer: bool = True) -> bool:
         """False at the end of the program."""
         ready, _, _ = select.select([self._descriptor], [], [], seconds)
         if not ready:
             return True
         try:
             data = os.read(self._descriptor, 65536)
+            kernels = bool(termios.tcgetattr(self._descriptor)[3] & (termios.ICANON | termios.ECHO | termios.ISIG))
         except OSError:
             return False
+        self.given_back |= kernels and self._taken
+        self._taken |= not kernels
         data = self._rest + data
         text = data.decode("utf-8", "ignore")
         self._rest = b"" if text.encode() == data else data[len(text.encode()) :]
         self.raw += text
-        if "\x1b[6n" in text:  # where is the cursor?
-            os.write(self._descriptor, b"\x1b[1;1R")
+        self._asked += text.count("\x1b[6n")
+        if answer:
+            self._answer()
         return bool(data)
+
+    def _answer(self) -> None:
+        """Where is the cursor?"""
+        os.write(self._descriptor, b"\x1b[1;1R" * self._asked)
+        self._asked = 0
 
 
 @contextmanager

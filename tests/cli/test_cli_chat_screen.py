@@ -40,13 +40,13 @@ def environ(data: Path, tmp_path: Path) -> dict[str, str]:
 
 
 @pytest.fixture
-def model() -> Iterator[tuple[FaultProxy, list[str]]]:
-    """A model that writes slowly and long, behind a proxy that can break, and the options that use it."""
+def model() -> Iterator[tuple[FaultProxy, Script, list[str]]]:
+    """A model that writes slowly and long, behind a proxy that can break; what it writes, and the options that use it."""
     script = Script(words=tuple(re.findall(r"\S+\s*", SAID)), pause=0.03)
     with serving(OpenAIHandler, script) as url:
         proxy = FaultProxy(url)
         try:
-            yield proxy, ["--model", "openai:slow", "--set", f"answer.base_url={proxy.url}/v1"]
+            yield proxy, script, ["--model", "openai:slow", "--set", f"answer.base_url={proxy.url}/v1"]
         finally:
             proxy.close()
 
@@ -63,7 +63,7 @@ def stored(data: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.Mo
 
 
 def test_a_model_that_writes_while_somebody_types_and_is_stopped(data, environ, model, capfd, monkeypatch) -> None:
-    _, options = model
+    _, _, options = model
     with in_terminal(["chat", "--session", "s", *options], environ, columns=60) as terminal:
         terminal.until("/help shows what there is.")
         terminal.keys(f"{QUESTION}\r")
@@ -75,10 +75,14 @@ def test_a_model_that_writes_while_somebody_types_and_is_stopped(data, environ, 
         terminal.keys("\x03")
         terminal.until("(stopped)")
         terminal.until("meanwhile")  # is still there
+        terminal.keys("\x03")
+        terminal.until("Ctrl-C again")
         terminal.keys("\x03/open 2\r")
         terminal.until("boiler.txt")
         terminal.until("(characters")
-        terminal.keys("\x03\x03")
+        terminal.keys("\x1b[A\x1b[A")  # Up: the command, and what was cleared before
+        terminal.until("typed meanwhile")
+        terminal.keys("\x03\x03\x03")
         terminal.until("Ctrl-D")
         assert terminal.ended("\x04") == 0
     session = stored(data, capfd, monkeypatch)
@@ -86,11 +90,45 @@ def test_a_model_that_writes_while_somebody_types_and_is_stopped(data, environ, 
     assert "*(stopped)*" in session
 
 
+@pytest.mark.parametrize("moment", ["with its question", "before its words", "in the middle", "late"])
+def test_what_is_typed_while_an_answer_comes_and_is_stopped_is_kept(
+    data, environ, model, capfd, monkeypatch, moment
+) -> None:
+    """Keys go on without a pause, whatever is printed; among them Ctrl-F, which moves nothing at the end of a line, and
+    which a kernel would echo."""
+    _, script, options = model
+    script.pause = 0.002
+    typed: list[str] = []
+    with in_terminal(["chat", "--session", "s", *options], environ) as terminal:
+        terminal.until("/help shows")
+        for line in ("a", "b"):
+            terminal.keys(f"{QUESTION}\r" + "\x03" * (moment == "with its question"))
+            if moment not in ("with its question", "before its words"):
+                terminal.until("3.2 bar. [2]")
+            words = ["What ", "are ", *(f"{line}{n} " for n in range(120))]
+            for n, word in enumerate(words):
+                if n == {"before its words": 0, "in the middle": 20, "late": 121}.get(moment):
+                    terminal.keys("\x03")
+                for key in f"{word}\x06":
+                    terminal.keys(key)
+                terminal.read()
+            terminal.until("(stopped)")
+            terminal.keys("\r")
+            whole = "".join(words).strip()
+            typed += [f"## {QUESTION}", f"## {whole[:200]}", f"> {whole}"]
+            terminal.until("The documents say nothing about this.")
+        assert not terminal.given_back
+        assert "^" not in terminal.text
+        assert terminal.ended("\x04") == 0
+    session = stored(data, capfd, monkeypatch)
+    assert [line for line in session.splitlines() if line.startswith(("## ", "> "))] == typed
+
+
 def test_the_last_question_is_put_back_and_changed(data, environ, capfd, monkeypatch) -> None:
     with in_terminal(["chat", "--session", "s"], environ) as terminal:
         terminal.until("/help shows")
         terminal.keys("When is the boilr descaled?\r")
-        terminal.until("> When is the boilr descaled?")
+        terminal.until("[1] boiler.txt")
         terminal.keys("/edit\r")
         terminal.until("descaled?")  # it stands in the input
         terminal.keys("\x7f" * len("r descaled?") + "er descaled in a year?\r")
@@ -104,7 +142,7 @@ def test_the_last_question_is_put_back_and_changed(data, environ, capfd, monkeyp
 
 
 def test_the_network_of_the_provider_is_cut(data, environ, model, capfd, monkeypatch) -> None:
-    proxy, options = model
+    proxy, _, options = model
     proxy.at, proxy.fault = 3000, "cut"
     with in_terminal(["chat", "--session", "s", *options], environ) as terminal:
         terminal.until("/help shows")
@@ -139,10 +177,11 @@ def test_five_hundred_lines_are_pasted(data, environ, capfd, monkeypatch) -> Non
         terminal.keys("\x03first\x1b\rsecond\r")
         terminal.until("> first")
         terminal.until("second")
-        terminal.press("\x12", "I-search")  # Ctrl-R
+        terminal.keys("\x12")  # Ctrl-R
+        terminal.until("I-search")
         terminal.keys("boiler 4")
         terminal.keys("\x07")
-        assert terminal.ended("\x03\x04") == 0
+        assert terminal.ended("\x04") == 0
         assert not re.search(r"\x1b\[[0-9;]*(3[1-7]|4[1-7])m", terminal.raw)  # no colour
     session = stored(data, capfd, monkeypatch)
     assert "> boiler 0\n" in session
@@ -151,7 +190,7 @@ def test_five_hundred_lines_are_pasted(data, environ, capfd, monkeypatch) -> Non
 
 
 def test_killed_in_the_middle_nothing_that_was_asked_is_lost(data, environ, model, capfd, monkeypatch) -> None:
-    _, options = model
+    _, _, options = model
     with in_terminal(["chat", "--session", "s", *options], environ) as terminal:
         terminal.until("/help shows")
         terminal.keys("/remember Anna owns the boiler\r")

@@ -55,7 +55,7 @@ class Step:
 
 
 class Chat:
-    """For one thread, but `stop`. Raises what the knowledge base raises."""
+    """For one thread. Raises what the knowledge base raises."""
 
     def __init__(self, session: Session, kb: KnowledgeBase) -> None:
         self._session = session
@@ -68,7 +68,6 @@ class Chat:
         self.name = ""
         """Of the session; one that is empty is not stored yet."""
         self.turns: list[ChatTurn] = []
-        self._stopped = threading.Event()
         self._asker: threading.Thread | None = None
         self._conversation = Conversation()
 
@@ -152,10 +151,6 @@ class Chat:
             self._asker.join(LAST_WAIT)
 
     # ------------------------------------------------------------------ questions
-    def stop(self) -> None:
-        """Ends the answer that is on its way; from any thread."""
-        self._stopped.set()
-
     def last(self) -> ChatTurn:
         """Raises NotFound."""
         if not self.turns:
@@ -170,10 +165,10 @@ class Chat:
             raise NotFound("there is no answer in this session yet.", "Ask a question first.")
         return (cited or answers)[-1]
 
-    def ask(self, question: str, *, anew: bool = False) -> Iterator[Step]:
-        """Stores the question, then the answer as far as it came: whole, until `stop`, or until it failed, which is
-        raised when it is stored. `anew`: no answer that was kept from before."""
-        self._stopped.clear()
+    def ask(self, question: str, *, anew: bool = False, stopped: threading.Event | None = None) -> Iterator[Step]:
+        """Stores the question, then the answer as far as it came: whole, until `stopped` is set (from any thread, and
+        before the call as well), or until it failed, which is raised when it is stored. `anew`: no answer that was kept
+        from before."""
         if self.session is None:
             self.session = self.chats.begin(self.name)
         turn = self.chats.ask(self.session.id, question)
@@ -187,7 +182,7 @@ class Chat:
                 answer = self._remembered_answer(recalled, items)
                 yield Step("end", answer.text, self._store(turn, answer))
                 return
-        yield from self._answer(turn, anew, earlier=earlier)
+        yield from self._answer(turn, anew, stopped or threading.Event(), earlier=earlier)
 
     def recall(self, question: str) -> Recall:
         return self.kb.memory.recall(question, k=RECALLED)
@@ -205,7 +200,7 @@ class Chat:
         answer = self._remembered_answer(recalled, items)
         return Step("end", answer.text, self._store(turn, answer))
 
-    def _answer(self, turn: ChatTurn, anew: bool, *, earlier: bool) -> Iterator[Step]:
+    def _answer(self, turn: ChatTurn, anew: bool, stopped: threading.Event, *, earlier: bool) -> Iterator[Step]:
         written, stage = "", ""
         cites: tuple[Citation, ...] = ()
         final: Answer | None = None
@@ -214,7 +209,7 @@ class Chat:
         state: Literal["stopped", "failed"] = "stopped"
         failure: RagstoneError | None = None
         try:
-            for event in self._events(turn.question, anew):
+            for event in self._events(turn.question, anew, stopped):
                 if event.kind == "stage":
                     if written and event.text == "extract":
                         yield Step("void", "the model broke off, or the documents do not support it")
@@ -251,10 +246,10 @@ class Chat:
         if failure is not None:
             raise failure
 
-    def _events(self, question: str, anew: bool) -> Iterator[AnswerEvent]:
-        """What comes until `stop`. The answer is made on a thread of its own, so that a model that says nothing for
+    def _events(self, question: str, anew: bool, stopped: threading.Event) -> Iterator[AnswerEvent]:
+        """What comes until `stopped`. The answer is made on a thread of its own, so that a model that says nothing for
         minutes keeps nobody: stopped, the thread ends by itself with the model's next word or the deadline."""
-        stopped = threading.Event()
+        left = threading.Event()
         items: queue.SimpleQueue[AnswerEvent | BaseException | None] = queue.SimpleQueue()
         generating = self.model != EXTRACTIVE
         kb, conversation = self.kb, self._conversation if generating and not anew else None
@@ -267,7 +262,7 @@ class Chat:
                     conversation=conversation,
                 )  # fmt: skip
                 for event in events:
-                    if stopped.is_set():
+                    if left.is_set():
                         cast("Generator[AnswerEvent, None, None]", events).close()
                         break
                     items.put(event)
@@ -279,7 +274,7 @@ class Chat:
         self._asker = threading.Thread(target=run, name="ragstone-chat-answer", daemon=True)
         self._asker.start()
         try:
-            while not self._stopped.is_set():
+            while not stopped.is_set():
                 try:
                     item = items.get(timeout=TICK)
                 except queue.Empty:
@@ -290,7 +285,7 @@ class Chat:
                     raise item
                 yield item
         finally:
-            stopped.set()
+            left.set()
 
     def _kept(self, answer: Answer) -> ChatAnswer:
         return ChatAnswer(

@@ -10,15 +10,15 @@ import asyncio
 import contextlib
 import io
 import logging
-import queue
 import sys
 import threading
 import time
+from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from prompt_toolkit import PromptSession
-from prompt_toolkit.application import in_terminal
+from prompt_toolkit.buffer import Buffer
 from prompt_toolkit.enums import DEFAULT_BUFFER
 from prompt_toolkit.filters import Condition, has_focus, is_searching
 from prompt_toolkit.formatted_text import ANSI, FormattedText, merge_formatted_text
@@ -30,6 +30,7 @@ from ...errors import RagstoneError, StoreError
 from ..terminal import Terminal, escape, flat, plural
 from . import commands, showing
 from .chat import Chat, Step
+from .lines import Lines
 from .rendering import Output, complete_blocks
 from .typed import Asked, Words
 
@@ -73,8 +74,6 @@ class Forwarded(io.TextIOBase):
     def flush(self) -> None:
         """Nothing is held back."""
 
-    def isatty(self) -> bool:
-        return False
 
 
 class Screen:
@@ -86,11 +85,11 @@ class Screen:
         self._growing_shown: tuple[str, int, str] = ("", 0, "")
         self._doing = ""
         self._since = 0.0
-        self._typed: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-        self._queued: list[str] = []
+        self._lines = Lines()
+        self._stopped = threading.Event()  # of the line that is worked on
+        self._typed_meanwhile = False  # what stands in the input was begun or changed while something was done
         self._hint = ""
         self._background = ""
-        self._answering = False
         self._ended = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._changed = asyncio.Event()
@@ -111,6 +110,7 @@ class Screen:
             search_ignore_case=True,
             reserve_space_for_menu=6,
         )
+        self._prompt.default_buffer.on_text_changed += self._typing
         self._output = Output(self.print, self._columns, color=terminal.color_out)
         self._room = commands.Room(
             chat, self._output, self._ask, self._show, lambda text: self._call(lambda: self._put_back(text)), self._quit
@@ -132,8 +132,7 @@ class Screen:
             asyncio.run(self._run(threads))
         finally:
             self._ended.set()
-            self._chat.stop()
-            self._typed.put(None)
+            self._lines.end()
             for thread in threads:
                 if thread.is_alive():
                     thread.join(END)
@@ -171,13 +170,12 @@ class Screen:
         self._refresh()
 
     def _refresh(self) -> None:
+        self._call(self._changed.set)
+
+    def _call(self, work: Callable[[], None]) -> None:
         if self._loop is not None:
             with contextlib.suppress(RuntimeError):  # the end: `run` prints the rest
-                self._loop.call_soon_threadsafe(self._changed.set)
-
-    def _call(self, work: Any) -> None:
-        if self._loop is not None:
-            self._loop.call_soon_threadsafe(work)
+                self._loop.call_soon_threadsafe(work)
 
     def _columns(self) -> int:
         return self._prompt.app.output.get_size().columns
@@ -189,21 +187,23 @@ class Screen:
 
     # ------------------------------------------------------------------ the worker
     def _work(self) -> None:
-        while (text := self._typed.get()) is not None and not self._ended.is_set():
-            with self._lock:
-                self._queued.pop(0)
+        while (line := self._lines.next()) is not None:
+            text, self._stopped = line.text, line.stopped
+            back: Callable[[], None] | None = None
             self._echo(text)
             try:
                 commands.run(self._room, text) if text.startswith("/") else self._ask(text)
             except RagstoneError as error:
                 self._failed(f"{error.message} {error.hint}".strip())
-                stored = not isinstance(error, StoreError)
-                self._call(partial(self._put_back, text, only_if_long=stored))
+                back = partial(self._put_back, text, only_if_long=not isinstance(error, StoreError))
             except Exception as error:  # noqa: BLE001 - the chat goes on; what was asked is stored
                 self._failed(f"Ragstone failed unexpectedly: {type(error).__name__}: {error}. This is a defect.")
             finally:
-                self._doing, self._growing, self._answering = "", "", False
+                self._doing, self._growing = "", ""
+                self._lines.done()
                 self._output.line()
+            if back:
+                self._call(back)
 
     def _echo(self, text: str) -> None:
         lines = text.splitlines()
@@ -217,8 +217,7 @@ class Screen:
 
     def _ask(self, question: str, *, anew: bool = False) -> None:
         self._since, self._doing = time.monotonic(), "asking"
-        for step in self._chat.ask(question, anew=anew):
-            self._answering = True  # from the first step on, `stop` reaches it
+        for step in self._chat.ask(question, anew=anew, stopped=self._stopped):
             if step.kind == "stage":
                 self._doing = _WAITING.get(step.text, step.text)
             elif step.kind == "text":
@@ -276,13 +275,22 @@ class Screen:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._changed.wait(), 0.5 if self._doing else None)
             self._changed.clear()
-            text = self._take()
-            if text:
-                async with in_terminal():
-                    app.output.write_raw(text.replace("\n", "\r\n"))
-                    app.output.flush()
+            await app.renderer.wait_for_cpr_responses()
+            if app.is_running and (text := self._take()):
+                self._print_above(text)
             app.invalidate()
             await asyncio.sleep(FRAME)
+
+    def _print_above(self, text: str) -> None:
+        """Not by prompt_toolkit's `in_terminal`, which gives the terminal back to the kernel for the time of printing:
+        the kernel would echo what is typed then into the answer, and throw it away with a Ctrl-C."""
+        app, renderer = self._prompt.app, self._prompt.app.renderer
+        renderer._bracketed_paste_enabled = False  # else `erase` ends it, and what is pasted now counts as typed
+        renderer.erase()
+        app.output.write_raw(text.replace("\n", "\r\n"))
+        app.output.flush()
+        renderer.request_absolute_cursor_position()
+        renderer.render(app, app.layout)
 
     def _message(self) -> AnyFormattedText:
         parts: list[AnyFormattedText] = []
@@ -296,12 +304,9 @@ class Screen:
             parts.append(ANSI("\n".join(lines[-room:]) + "\n"))
         if self._doing:
             seconds = time.monotonic() - self._since
-            took = f" {seconds:.0f} s" if self._answering and seconds >= 1 else ""
+            took = f" {seconds:.0f} s" if seconds >= 1 else ""
             parts.append(FormattedText([("class:quiet", f"{self._doing} …{took}\n")]))
-        with self._lock:
-            queued = list(self._queued)
-        for text in queued[:QUEUED_SHOWN]:
-            line = flat(text)
+        for line in map(flat, self._lines.waiting()[:QUEUED_SHOWN]):
             parts.append(FormattedText([("class:quiet", f"next: {line[: max(10, size.columns - 8)]}\n")]))
         parts.append(FormattedText([("bold", "> ")]))
         return merge_formatted_text(parts)
@@ -326,6 +331,28 @@ class Screen:
         buffer = self._prompt.default_buffer
         if not buffer.text and (not only_if_long or "\n" in text or len(text) > 200):
             buffer.insert_text(text)
+            self._typed_meanwhile = False
+
+    def _typing(self, buffer: Buffer) -> None:
+        self._hint = ""
+        self._typed_meanwhile = bool(buffer.text) and (self._typed_meanwhile or self._lines.busy())
+
+    def _interrupt(self, buffer: Buffer) -> None:
+        """Who wants to stop an answer may be late by a moment: what was typed while it came stays then."""
+        if self._lines.stop():
+            return
+        if not buffer.text:
+            self._hint = "Ctrl-D ends the chat"
+        elif self._typed_meanwhile:
+            self._typed_meanwhile = False
+            self._hint = "Ctrl-C again clears the line"
+        else:
+            self._clear(buffer)
+            self._hint = "Up brings it back"
+
+    def _clear(self, buffer: Buffer) -> None:
+        buffer.reset(append_to_history=True)
+        self._typing(buffer)
 
     def _quit(self) -> None:
         self._call(self._leave)
@@ -338,9 +365,7 @@ class Screen:
         if text.strip() in ("/quit", "/exit"):
             self._leave()
             return
-        with self._lock:
-            self._queued.append(text)
-        self._typed.put(text)
+        self._lines.add(text)
 
     def _keys(self) -> KeyBindings:
         keys = KeyBindings()
@@ -350,10 +375,8 @@ class Screen:
         def _(event: KeyPressEvent) -> None:
             buffer = event.current_buffer
             text = buffer.text.strip()
-            self._hint = ""
             if text:
-                buffer.append_to_history()
-                buffer.reset()
+                self._clear(buffer)
                 self._submit(text)
 
         @keys.add("escape", "enter", filter=typing)
@@ -363,13 +386,7 @@ class Screen:
         @keys.add("c-c", filter=typing)
         @keys.add("<sigint>")
         def _(event: KeyPressEvent) -> None:
-            buffer = event.app.current_buffer
-            if self._answering:
-                self._chat.stop()
-            elif buffer.text:
-                buffer.reset()
-            else:
-                self._hint = "Ctrl-D ends the chat"
+            self._interrupt(event.app.current_buffer)
             event.app.invalidate()
 
         @keys.add("c-d", filter=typing & Condition(lambda: not self._prompt.default_buffer.text))
