@@ -19,10 +19,11 @@ from mcp.client.client import Client
 from mcp.client.stdio import StdioServerParameters, stdio_client
 from mcp.shared.exceptions import MCPError
 
-from mcp_wire import Wire, parameters
+from mcp_wire import HELLO, Wire, parameters
 from model_servers import OpenAIHandler, Script, serving
 from ragstone.mcp import hints
-from ragstone.mcp.tools import TOOLS
+from ragstone.mcp.greeting import Greeting
+from ragstone.mcp.tools import TOOLS, offered
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 WRITERS = {"add_document", "remember", "forget", "learn", "change_project", "graph_merge", "graph_split"}
@@ -42,6 +43,94 @@ def wire(data: Path) -> Iterator[Wire]:
     assert "quoted data" in said["instructions"]
     yield made
     assert made.close() == 0
+
+
+def line(method: str, id: Any = None, **more: Any) -> bytes:
+    return json.dumps({"jsonrpc": "2.0", "method": method, **({} if id is None else {"id": id}), **more}).encode()
+
+
+ALONE = {
+    "_meta": {
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientInfo": HELLO["clientInfo"],
+        "io.modelcontextprotocol/clientCapabilities": {},
+    }
+}
+
+
+@pytest.mark.parametrize(("version", "read_only"), [("2024-11-05", True), ("2025-11-25", False)])
+def test_the_greeting_says_what_the_package_says(data: Path, version: str, read_only: bool) -> None:
+    greeting = Greeting(offered(not read_only))
+    package = Wire(data, *["--read-only"] * read_only)
+    assert package.ask("ping")["result"] == {}  # no greeting begins so: the package answers from here on
+    hello = {**HELLO, "protocolVersion": version}
+    assert json.loads(greeting.answer(line("initialize", 2, params=hello))) == package.ask("initialize", hello)
+    assert greeting.answer(line("notifications/initialized")) == b""
+    package.send({"jsonrpc": "2.0", "method": "notifications/initialized"})
+    assert json.loads(greeting.answer(line("tools/list", 3, params={}))) == package.ask("tools/list")
+    assert package.close() == 0
+
+
+def test_the_greeting_of_versions_without_a_handshake(data: Path) -> None:
+    greeting, package = Greeting(offered(True)), Wire(data)
+    assert package.ask("prompts/list", ALONE)["result"]["prompts"]
+    for n, method in enumerate(("server/discover", "tools/list"), 2):
+        answers = json.loads(greeting.answer(line(method, n, params=ALONE))), package.ask(method, ALONE)
+        assert answers[0] == answers[1]
+    assert package.close() == 0
+
+
+def test_behind_the_greeting_nothing_is_said_twice_and_nothing_forgotten(data: Path) -> None:
+    """All that a client may send at once, in one piece."""
+    said = [
+        line("initialize", "a", params=HELLO), line("notifications/initialized"), line("tools/list", "b"),
+        line("tools/call", "c", params={"name": "status", "arguments": {}}), b"{bad", line("ping", "d"),
+    ]  # fmt: skip
+    wire = Wire(data)
+    wire.raw(b"\n".join([*said, b""]))
+    come = [wire.read() for _ in range(5)]
+    assert [one["id"] for one in come[:2]] == ["a", "b"]
+    assert sorted(str(one["id"]) for one in come[2:]) == ["None", "c", "d"]
+    assert [one["id"] for one in come if "result" not in one] == [None]
+    assert wire.close() == 0
+    wire = Wire(data)  # and one that says no more
+    wire.raw(b"\n".join([*said[:3], b""]))
+    assert [wire.read()["id"], wire.read()["id"]] == ["a", "b"]
+    assert wire.close() == 0
+
+
+HELLO_LINE = line("initialize", 1, params=HELLO)
+
+
+@pytest.mark.parametrize(
+    ("before", "said"),
+    [
+        ((), None),
+        ((), b"[" * 100_000),
+        ((), b"\xff\xfe"),
+        ((), b"{}"),
+        ((), line("initialize", params=HELLO)),
+        ((), line("initialize", 1.5, params=HELLO)),
+        ((), line("initialize", 1, params={**HELLO, "protocolVersion": "2099-01-01"})),
+        ((), line("initialize", 1, params={**HELLO, "capabilities": {"roots": 5}})),
+        ((), line("initialize", 1, params={**HELLO, "clientInfo": {"name": "x"}})),
+        ((), line("tools/list", 1)),
+        ((), line("server/discover", 1)),
+        ((HELLO_LINE,), line("tools/list", 2, params=ALONE)),
+        ((), line("tools/list", 1, params={**ALONE, "cursor": "x"})),
+        ((), line("tools/list", 1, params={"_meta": {**ALONE["_meta"], "progressToken": 1}})),
+        ((HELLO_LINE,), HELLO_LINE),
+        ((HELLO_LINE,), line("tools/list", 2)),
+        ((HELLO_LINE, line("notifications/initialized")), line("tools/list", 2, params={"_meta": {"progressToken": 1}})),
+        ((HELLO_LINE, line("notifications/initialized")), line("tools/list")),
+        ((HELLO_LINE, line("notifications/initialized")), line("ping", 2)),
+    ],
+)
+def test_what_is_no_plain_greeting_is_for_the_package(before: tuple[bytes, ...], said: bytes | None) -> None:
+    greeting = Greeting(offered(True))
+    assert all(greeting.answer(one) is not None for one in before)
+    assert greeting.answer(said) is None
+    assert greeting.heard == list(before)
 
 
 @pytest.mark.parametrize(
@@ -124,7 +213,7 @@ def test_what_the_documentation_says_to_write_where_starts_the_server(data: Path
     """The command of each snippet for stdio, with the official client."""
     page = (ROOT / "docs" / "mcp.md").read_text("utf-8")
     commands = [started(*found) for found in re.findall(r"```(json|toml|sh)\n(.*?)```", page, re.DOTALL)]
-    assert [len(found) for found in commands] == [1, 1, 1, 1, 1, 0, 0]  # the last two are for HTTP
+    assert [len(found) for found in commands] == [1, 1, 1, 1, 1, 0, 0]  # the last two are for HTTP: test_snippets.py
     folder = tmp_path / "bin"
     folder.mkdir()
     (folder / "ragstone").write_text(f'#!/bin/sh\nexec {sys.executable} -m ragstone "$@"\n')

@@ -173,7 +173,7 @@ def test_five_hundred_lines_are_pasted(data, environ, capfd, monkeypatch) -> Non
         terminal.paste("\n".join(f"a line that is too long to search for {n}" for n in range(500)))
         terminal.keys("\r")
         terminal.until("is longer than")
-        terminal.until("search")  # it is back where it was typed
+        terminal.until("499")  # it is back where it was typed
         terminal.keys("\x03first\x1b\rsecond\r")
         terminal.until("> first")
         terminal.until("second")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import Annotated
 
 import typer
@@ -22,10 +23,11 @@ def mcp(
     The agent's program starts this command; docs/mcp.md has what to write into its settings. A running
     `ragstone serve` answers the same at /mcp.
     """
-    import gc
-
-    gc.disable()  # classes and modules stay: looking for garbage among them costs a tenth of the start
+    missing = [name for name in ("anyio", "mcp", "pydantic") if find_spec(name) is None]
+    if missing:
+        raise InputError(f"the MCP server needs {missing[0]}.", "pip install 'ragstone[mcp]'")
     from ..mcp.local import LocalReach
+    from ..mcp.stdio import serve
 
     settings = session.settings
     reach = LocalReach(
@@ -34,13 +36,7 @@ def mcp(
         answer_seconds=settings.answer.deadline,
     )
     try:
-        from ..mcp.stdio import serve  # meanwhile the data are opened
-
-        gc.freeze()
-        gc.enable()
-        serve(reach)
-    except ModuleNotFoundError as error:
-        raise InputError(f"the MCP server needs {error.name}.", "pip install 'ragstone[mcp]'") from error
+        serve(reach, reach.begin)
     finally:
         reach.close()
     return 0

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import aclosing
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from .. import __version__
 from ..errors import InputError
-from ..knowledge_base import KnowledgeBase
 from ..memory_types import MEMORY
 from ..records import collection_record, search_record
 from ..text.dates import parse_date
-from ..text.passage import clipped
 from ..types import AnswerEvent, Filter, Progress
 from . import shapes
 from .reach import ToolCall
 from .shapes import MOST_SPAN, NOTICE
+
+if TYPE_CHECKING:
+    from ..knowledge_base import KnowledgeBase
 
 
 def moment(text: str | None) -> float | None:
@@ -109,6 +110,8 @@ async def get_span(call: ToolCall) -> shapes.SpanResult:
 
 def span(kb: KnowledgeBase, collection: str, uri: str, start: int, end: int | None) -> shapes.SpanResult:
     """Raises NotFound, InputError."""
+    from ..text.passage import clipped
+
     document = kb.document(uri, collection)
     text = kb.store.document_text(document.id)
     start, end = clipped(len(text), start, end)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Annotated, Any, TypedDict
+from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 
 from msgspec import Meta, Struct
 
-from ..graph.naming import called
 from ..graph_records import evidence_record
 from ..graph_types import Entity, Evidence
-from ..knowledge_base import KnowledgeBase
 from .reach import ToolCall
 from .rendering import flat, quoted
 from .shapes import NOTICE, Collection
+
+if TYPE_CHECKING:
+    from ..knowledge_base import KnowledgeBase
 
 Name = Annotated[str, Meta(min_length=1, max_length=1_000, description="A name as texts write it, or an id.")]
 
@@ -109,7 +110,7 @@ async def neighbours(call: ToolCall) -> NeighboursResult:
     collection = given.collection
 
     def look(kb: KnowledgeBase) -> NeighboursResult:
-        entity = called(kb.graph, given.entity, collection)
+        entity = _called(kb, given.entity, collection)
         around = kb.graph.neighbours([entity.id], collection=collection, limit=given.limit, labelled=given.labelled)
         places = kb.graph.mentions(entity.id, collection=collection, limit=given.passages) if given.passages else []
         names = {one.id: one.name for one in around.entities}
@@ -133,7 +134,7 @@ async def path(call: ToolCall) -> PathResult:
     collection = given.collection
 
     def look(kb: KnowledgeBase) -> PathResult:
-        a, b = (called(kb.graph, name, collection) for name in (given.start, given.end))
+        a, b = (_called(kb, name, collection) for name in (given.start, given.end))
         way = kb.graph.path(a.id, b.id, collection=collection, longest=given.longest)
         names = {one.id: one.name for one in way.entities}
         return {
@@ -155,7 +156,7 @@ async def merge(call: ToolCall) -> EntitiesResult:
     given: MergeArguments = call.arguments
 
     def go(kb: KnowledgeBase) -> Sequence[Entity]:
-        a, b = (called(kb.graph, name, given.collection) for name in (given.a, given.b))
+        a, b = (_called(kb, name, given.collection) for name in (given.a, given.b))
         made = kb.graph.merge(a.id, b.id, collection=given.collection, by="mcp")
         call.reach.record("graph.merge", f"{a.id} {b.id}")
         return [made]
@@ -167,7 +168,7 @@ async def split(call: ToolCall) -> EntitiesResult:
     given: SplitArguments = call.arguments
 
     def go(kb: KnowledgeBase) -> Sequence[Entity]:
-        entity = called(kb.graph, given.entity, given.collection)
+        entity = _called(kb, given.entity, given.collection)
         parts = kb.graph.split(entity.id, given.alias, collection=given.collection, by="mcp")
         call.reach.record("graph.split", f"{entity.id} {given.alias}")
         return parts
@@ -231,3 +232,9 @@ def _connection(one: Mapping[str, Any]) -> str:
 def _passage(one: Mapping[str, Any]) -> str:
     page = "" if one["page"] is None else f", page {one['page']}"
     return f"  {flat(one['uri'])}{page}, characters {one['start']} to {one['end']}: {flat(one['text'])}"
+
+
+def _called(kb: KnowledgeBase, name: str, collection: str) -> Entity:
+    from ..graph.naming import called
+
+    return called(kb.graph, name, collection)

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from ..intent.trajectory import Said
 from ..intent.trajectory import trajectory as judged
-from ..knowledge_base import KnowledgeBase
-from ..learn.gleaning import REPLY_SECONDS
 from ..types import Progress
 from . import shapes
 from .documents import moment
 from .reach import ToolCall
+
+if TYPE_CHECKING:
+    from ..knowledge_base import KnowledgeBase
 
 
 async def learn(call: ToolCall) -> shapes.LearnedResult:
@@ -25,6 +26,8 @@ async def learn(call: ToolCall) -> shapes.LearnedResult:
         call.tell(progress.done, len(lines), progress.item)
 
     def go(kb: KnowledgeBase) -> shapes.LearnedResult:
+        from ..learn.gleaning import REPLY_SECONDS
+
         call.reach.room(kb)
         name = f"mcp:{given.stream}"
         learner = kb.learner(name, project=given.project, progress=told)

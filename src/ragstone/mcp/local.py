@@ -10,14 +10,16 @@ import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from ..bridge import FOREVER, Bridge
 from ..errors import RagstoneError
-from ..knowledge_base import KnowledgeBase
 from ..records import answer_record
 from ..types import AnswerEvent, Mode
 from .reach import Fault, LaneName
+
+if TYPE_CHECKING:
+    from ..knowledge_base import KnowledgeBase
 
 T = TypeVar("T")
 
@@ -28,7 +30,7 @@ log = logging.getLogger(__name__)
 
 
 class LocalReach:
-    """One knowledge base, which opens while the client still says hello. `open_data` runs again where it failed."""
+    """One knowledge base, which opens with `begin` or the first call. `open_data` runs again where it failed."""
 
     def __init__(self, open_data: Callable[[], KnowledgeBase], *, writable: bool, answer_seconds: float) -> None:
         self._open_data = open_data
@@ -40,8 +42,11 @@ class LocalReach:
         self._bridge = Bridge(
             searches=2 * cores, answers=4, works=max(4, cores), waiting=64, patience=FOREVER, computed=False
         )
-        self._ahead = threading.Thread(target=self._begin, name="ragstone-open", daemon=True)
-        self._ahead.start()
+
+    def begin(self) -> None:
+        """Opens the data, where they can be opened; from any thread."""
+        with contextlib.suppress(RagstoneError):  # the first call tells
+            self._data()
 
     @property
     def writable(self) -> bool:
@@ -86,10 +91,6 @@ class LocalReach:
             "hint": "This is a defect; its standard error has the details.", "retryable": False,
         }  # fmt: skip
 
-    def _begin(self) -> None:
-        with contextlib.suppress(RagstoneError):  # the first call tells
-            self._data()
-
     def _data(self) -> KnowledgeBase:
         with self._lock:
             if self._held is None:
@@ -98,6 +99,5 @@ class LocalReach:
 
     def close(self) -> None:
         self._bridge.close()
-        self._ahead.join()
         if self._held is not None:
             self._held.close()

@@ -5,10 +5,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NotRequired, Protocol, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NotRequired, Protocol, TypedDict, TypeVar
 
-from ..knowledge_base import KnowledgeBase
 from ..types import AnswerEvent, Mode
+
+if TYPE_CHECKING:
+    from ..knowledge_base import KnowledgeBase
 
 T = TypeVar("T")
 LaneName = Literal["search", "work"]

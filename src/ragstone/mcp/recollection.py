@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from ..errors import NotFound
-from ..knowledge_base import KnowledgeBase
 from ..memory_types import MemoryItem, Project, SourceSpan
 from . import shapes
 from .documents import moment
 from .reach import ToolCall
 from .shapes import NOTICE
+
+if TYPE_CHECKING:
+    from ..knowledge_base import KnowledgeBase
 
 
 async def remember(call: ToolCall) -> shapes.RememberedResult:

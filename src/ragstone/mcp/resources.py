@@ -6,18 +6,20 @@ import base64
 import binascii
 import re
 from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, unquote
 
 import msgspec
 from mcp import types
 
 from ..errors import InputError, NotFound
-from ..knowledge_base import KnowledgeBase
 from ..types import Document
 from .documents import span
 from .rendering import flat, quoted
 from .shapes import MOST_SPAN
+
+if TYPE_CHECKING:
+    from ..knowledge_base import KnowledgeBase
 
 PAGE: Final = 100
 """Documents on one page of the list."""

@@ -13,24 +13,17 @@ from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel.server import Server
 from mcp.shared.exceptions import MCPError
 
-from .. import __version__
 from ..errors import Forbidden, RagstoneError
 from . import prompts, resources
+from .greeting import INSTRUCTIONS, SERVER
 from .hints import for_agents
 from .reach import Fault, Reach, ToolCall
-from .shapes import NOTICE
 from .tools import TOOLS, Tool, offered
 
 Context = ServerRequestContext[Any, Any]
 ReachOf = Callable[[Context], Reach]
 T = TypeVar("T")
 
-INSTRUCTIONS: Final = (
-    "Ragstone holds a person's documents and the memory of earlier work. Use recall before you decide or ask again; "
-    "search or ask for what documents say; remember for what will matter later. Cite uri and characters. "
-    f"{NOTICE} An error names its code, what happened and what to do; when it says it can be tried again, wait a "
-    "moment and call once more."
-)
 UNKNOWN_RESOURCE: Final = -32_002
 """JSON-RPC code of a resource that is not there, as the protocol names it."""
 
@@ -41,7 +34,9 @@ def surface(reach_of: ReachOf) -> Server[Any]:
     """`reach_of` tells for each request what it may reach."""
 
     async def list_tools(context: Context, _: types.PaginatedRequestParams | None) -> types.ListToolsResult:
-        return types.ListToolsResult(tools=[_described(tool) for tool in offered(reach_of(context).writable)])
+        return types.ListToolsResult(
+            tools=[types.Tool.model_validate(tool.described) for tool in offered(reach_of(context).writable)]
+        )
 
     async def call_tool(context: Context, asked: types.CallToolRequestParams) -> types.CallToolResult:
         tool = TOOLS.get(asked.name)
@@ -75,9 +70,9 @@ def surface(reach_of: ReachOf) -> Server[Any]:
         return await _protocol(reach_of(context), made())
 
     return Server(
-        "ragstone",
-        version=__version__,
-        title="Ragstone",
+        SERVER["name"],
+        version=SERVER["version"],
+        title=SERVER["title"],
         instructions=INSTRUCTIONS,
         on_list_tools=list_tools,
         on_call_tool=call_tool,
@@ -147,21 +142,4 @@ def _failed(fault: Fault) -> types.CallToolResult:
     said = f"{fault['code']}: {fault['detail']} {fault['hint']}".strip() + again
     return types.CallToolResult(
         content=[types.TextContent(type="text", text=said)], structured_content={"error": fault}, is_error=True
-    )
-
-
-def _described(tool: Tool) -> types.Tool:
-    return types.Tool(
-        name=tool.name,
-        title=tool.title,
-        description=tool.description,
-        input_schema=tool.input_schema,
-        output_schema=tool.output_schema,
-        annotations=types.ToolAnnotations(
-            title=tool.title,
-            read_only_hint=not tool.write,
-            destructive_hint=tool.destroys,
-            idempotent_hint=tool.repeatable,
-            open_world_hint=False,
-        ),
     )

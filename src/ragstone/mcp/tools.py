@@ -42,6 +42,24 @@ class Tool:
     def output_schema(self) -> dict[str, Any]:
         return shapes.schema(self.result)
 
+    @cached_property
+    def described(self) -> dict[str, Any]:
+        """As the protocol's list of tools has it."""
+        return {
+            "name": self.name,
+            "title": self.title,
+            "description": self.description,
+            "inputSchema": self.input_schema,
+            "outputSchema": self.output_schema,
+            "annotations": {
+                "title": self.title,
+                "readOnlyHint": not self.write,
+                "destructiveHint": self.destroys,
+                "idempotentHint": self.repeatable,
+                "openWorldHint": False,
+            },
+        }
+
     def decoded(self, arguments: Mapping[str, Any] | None) -> msgspec.Struct:
         """Raises InputError."""
         try:
