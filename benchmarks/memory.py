@@ -1,11 +1,10 @@
 """Memory at size: processor and wall time of a recall, of one right after a write, of learning; memory held.
 
-    python benchmarks/memory.py --data FOLDER [--items 100000] [--json FILE]
+    python benchmarks/memory.py --data FOLDER [--items 100000] [--transcript FILE] [--json FILE]
 
 FOLDER is filled where it holds no memory yet: knowledge and episodes of made-up sentences in four projects, with
 vectors mixed of real ones (measure/synthetic.py) in place of embedding each; all else goes the way of `remember`.
-Recalls are timed without embedding the question. The transcript that is learned is of real sentences of the samples,
-and embedded.
+Recalls are timed without embedding the question.
 """
 
 from __future__ import annotations
@@ -113,20 +112,13 @@ def recalls(kb: KnowledgeBase, count: int) -> dict[str, Any]:
             "after a write": {name: ms for name, ms in written.items() if name.startswith("wall")}}  # fmt: skip
 
 
-def learned(kb: KnowledgeBase, turns: int) -> dict[str, float]:
-    """Turns of one to three sentences, as people write them, none twice."""
-    chance = random.Random(17)
-    sentences = sample_sentences()
-    lines = []
-    for n in range(turns):
-        content = f"{n}: " + " ".join(chance.sample(sentences, chance.randint(1, 3)))
-        lines.append(json.dumps({"role": chance.choice(("user", "assistant")), "content": content}) + "\n")
+def learned(kb: KnowledgeBase, transcript: Path) -> dict[str, float]:
+    """Without a language model; the classifiers are loaded before."""
     kb.intents.classify_many(["is it ready"])
     before, begun = time.process_time(), time.perf_counter()
-    learner = kb.learner("benchmark", project=PROJECTS[2])
-    report = learner.learn_stream([line.encode() for line in lines])
-    return {"turns": turns, "items": report.items, "per second": turns / (time.perf_counter() - begun),
-            "per second of processor time": turns / (time.process_time() - before)}  # fmt: skip
+    report = kb.learner(f"benchmark {begun}", project=PROJECTS[2]).learn_file(transcript)
+    return {"turns": report.turns, "items": report.items, "per second": report.turns / (time.perf_counter() - begun),
+            "per second of processor time": report.turns / (time.process_time() - before)}  # fmt: skip
 
 
 def main() -> None:
@@ -134,7 +126,7 @@ def main() -> None:
     options.add_argument("--data", type=Path, required=True)
     options.add_argument("--items", type=int, default=100_000)
     options.add_argument("--recalls", type=int, default=200)
-    options.add_argument("--turns", type=int, default=1_000)
+    options.add_argument("--transcript", type=Path, help="is learned too; what `ragstone learn` reads")
     options.add_argument("--json", type=Path)
     chosen = options.parse_args()
     settings = at(chosen.data)
@@ -147,8 +139,10 @@ def main() -> None:
         report = {
             **machine(), "load": os.getloadavg()[0], "items": kb.memory.statistics().items,
             "recall, ms without embedding": recalls(kb, chosen.recalls),
-            "megabytes": psutil.Process().memory_info().rss / 1e6, "learn": learned(kb, chosen.turns),
+            "megabytes": psutil.Process().memory_info().rss / 1e6,
         }  # fmt: skip
+        if chosen.transcript:
+            report["learn"] = learned(kb, chosen.transcript)
     sys.stdout.write(json.dumps(report, indent=1) + "\n")
     if chosen.json:
         chosen.json.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
