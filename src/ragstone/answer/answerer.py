@@ -110,7 +110,8 @@ class Answerer:
             run.cut("deadline: sentences were chosen by words only")
         with run.timed("evidence"):
             try:
-                return gather(run.question, run.hits, embedder, language=run.language)
+                gap = self._scale.gap if self._scale is not None else 0.0
+                return gather(run.question, run.hits, embedder, language=run.language, gap=gap)
             except ModelUnavailable as error:
                 run.cut(f"no answer: sentences were chosen by words only ({error.message})")
                 return gather(run.question, run.hits, None, language=run.language)

@@ -21,11 +21,12 @@ from ..types import Chunk, Hit
 from .expected import Kind, expected, holds
 from .frame import frame
 
-CHOICE_VERSION = 2  # part of the key of cached answers; raise it with every change of what is chosen or how it is shown
+CHOICE_VERSION = 3  # part of the key of cached answers; raise it with every change of what is chosen or how it is shown
 HIT_LIMIT = 8  # hits whose sentences are candidates: the right one is among the first 5 for 99.5 % of xquad's questions
 DENSE_LIMIT = 16
 EMBEDDED = 600  # characters of a sentence that are embedded: longer "sentences" are tables and lists without stops
 FRAME_WEIGHT = 0.3
+FOREIGN = 0.7  # of the similarity of a sentence in another language stands for the words it cannot share
 INHERITED = 0.7  # a sentence that points back has this share of the words of the sentence before it
 
 # Beginnings that point back: pronouns, possessives, demonstratives.
@@ -65,6 +66,8 @@ class Candidate:
     features: Features = Features()
     cosine: float = math.nan
     score: float = 0.0
+    foreign: bool = False
+    """In another language than the question, whose words it cannot hold."""
 
     @property
     def text(self) -> str:
@@ -72,17 +75,31 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
+class Bearing:
+    """How near the best of some candidates is. `coverage`: the share of the question's weight found anywhere in the
+    surroundings of one; `cosine`: the largest similarity (NaN where none was embedded)."""
+
+    coverage: float = 0.0
+    cosine: float = math.nan
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
-    """Candidates by falling score. `coverage` is the share of the question's weight found anywhere in the best
-    candidate's surroundings, `cosine` the best candidate's similarity (NaN without an embedder). `crossing`: the hits
-    are in another language than the question."""
+    """Candidates by falling score. `own` are those in the question's language, `foreign` the others; None where there
+    are none. `crossing`: most hits are in another language than the question."""
 
     candidates: tuple[Candidate, ...]
     weights: Mapping[str, float]
     kind: Kind
-    coverage: float
-    cosine: float
+    own: Bearing | None
+    foreign: Bearing | None
     crossing: bool
+
+
+def bearing(candidates: Sequence[Candidate]) -> Bearing | None:
+    known = [c.cosine for c in candidates if not math.isnan(c.cosine)]
+    around = max((c.features.around for c in candidates), default=0.0)
+    return Bearing(around, max(known, default=math.nan)) if candidates else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,8 +188,10 @@ def gather(
     *,
     language: str,
     weights: Weights = Weights(),
+    gap: float = 0.0,
 ) -> Evidence:
-    """The candidates of the hits, scored. Without an embedder the order rests on words, rank and kind."""
+    """The candidates of the hits, scored. Without an embedder the order rests on words, rank and kind. `gap`: how much
+    lower similarities across two languages are in the embedder's space."""
     languages = _languages(language, hits)
     terms = query_terms(question, languages)
     candidates = sentences(hits)
@@ -191,39 +210,44 @@ def gather(
             kind=float(bool(kind) and holds(kind, c.text, question)),
             shape=0.0 if _names_columns(c, candidates[i + 1 : i + 2]) else _shape(c.text),
         )
-        scored.append(replace(c, features=features, score=_total(features, weights)))
+        foreign = c.chunk.language not in ("", language)
+        total = _total(features, weights, features.hit if foreign else 0.0)
+        scored.append(replace(c, features=features, score=total, foreign=foreign))
     scored.sort(key=_order)
     if embedder is not None and scored:
-        scored = _with_similarity(question, scored, embedder, weights)
+        scored = _with_similarity(question, scored, embedder, weights, gap)
     return Evidence(
         tuple(scored),
         {t: w for g, w in zip(terms.groups, group_weights, strict=True) for t, _ in g},
         kind,
-        max((c.features.around for c in scored), default=0.0),
-        max((c.cosine for c in scored if not math.isnan(c.cosine)), default=math.nan),
+        bearing([c for c in scored if not c.foreign]),
+        bearing([c for c in scored if c.foreign]),
         _crossing(language, hits[:HIT_LIMIT]),
     )
 
 
 def _with_similarity(
-    question: str, scored: Sequence[Candidate], embedder: Embedder, weights: Weights
+    question: str, scored: Sequence[Candidate], embedder: Embedder, weights: Weights, gap: float
 ) -> list[Candidate]:
     near, rest = scored[:DENSE_LIMIT], scored[DENSE_LIMIT:]
     vector = embedder.embed([question], "query")[0]
     cosines = embedder.embed([c.text[:EMBEDDED] for c in near], "passage") @ vector
-    low, high = float(np.min(cosines)), float(np.max(cosines))
+    raised = cosines + np.where([c.foreign for c in near], np.float32(gap), np.float32(0.0))
+    low, high = float(np.min(raised)), float(np.max(raised))
     width = (high - low) or 1.0
     out = []
-    for c, cosine in zip(near, cosines, strict=True):
-        features = replace(c.features, dense=(float(cosine) - low) / width)
-        out.append(replace(c, features=features, cosine=float(cosine), score=_total(features, weights)))
+    for c, cosine, similar in zip(near, cosines, raised, strict=True):
+        features = replace(c.features, dense=(float(similar) - low) / width)
+        total = _total(features, weights, features.dense if c.foreign else 0.0)
+        out.append(replace(c, features=features, cosine=float(cosine), score=total))
     return [*sorted(out, key=_order), *rest]
 
 
-def _total(f: Features, w: Weights) -> float:
+def _total(f: Features, w: Weights, instead: float) -> float:
+    """`instead` of words that another language does not have, what else tells of nearness."""
     return (
-        w.words * f.words
-        + w.around * f.around
+        w.words * max(f.words, FOREIGN * instead)
+        + w.around * max(f.around, FOREIGN * instead)
         + w.dense * f.dense
         + w.hit * f.hit
         + w.kind * f.kind

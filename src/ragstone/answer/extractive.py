@@ -8,11 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-import numpy as np
-
 from ..protocols import Embedder
 from ..types import Citation, Sentence
-from .evidence import DENSE_LIMIT, EMBEDDED, Candidate, Evidence
+from .evidence import DENSE_LIMIT, EMBEDDED, Bearing, Candidate, Evidence
 
 REFUSALS = {
     "de": "In den Dokumenten steht dazu nichts.",
@@ -35,6 +33,11 @@ class Scale:
     high: float
     cross_low: float
     cross_high: float
+
+    @property
+    def gap(self) -> float:
+        """How much lower similarities of equal weight are across two languages."""
+        return ((self.low - self.cross_low) + (self.high - self.cross_high)) / 2
 
 
 # Every model has its own range; measured with the sets of docs/decisions/0006-answers.md.
@@ -64,10 +67,16 @@ def refusal(language: str) -> str:
 def confidence(evidence: Evidence, scale: Scale) -> float:
     """How well the documents bear on the question, in [0, 1]: the share of the question's weight that its best
     surroundings hold, and the best similarity. Across languages words say little, so similarity counts four times."""
-    low, high = (scale.cross_low, scale.cross_high) if evidence.crossing else (scale.low, scale.high)
-    similar = min(1.0, max(0.0, (evidence.cosine - low) / (high - low)))
-    words = 0.2 if evidence.crossing else 0.5
-    return words * evidence.coverage + (1.0 - words) * similar
+    own, foreign = evidence.own, evidence.foreign
+    return max(
+        _confidence(own, scale.low, scale.high, 0.5) if own is not None else 0.0,
+        _confidence(foreign, scale.cross_low, scale.cross_high, 0.2) if foreign is not None else 0.0,
+    )
+
+
+def _confidence(found: Bearing, low: float, high: float, words: float) -> float:
+    similar = 0.0 if math.isnan(found.cosine) else min(1.0, max(0.0, (found.cosine - low) / (high - low)))
+    return words * found.coverage + (1.0 - words) * similar
 
 
 def enough(evidence: Evidence, scale: Scale | None, thresholds: Thresholds) -> bool:
@@ -75,8 +84,9 @@ def enough(evidence: Evidence, scale: Scale | None, thresholds: Thresholds) -> b
     are trusted."""
     if not evidence.candidates:
         return False
-    if scale is None or math.isnan(evidence.cosine):
-        return evidence.crossing or evidence.coverage >= thresholds.words
+    known = [found for found in (evidence.own, evidence.foreign) if found is not None]
+    if scale is None or all(math.isnan(found.cosine) for found in known):
+        return evidence.crossing or max(found.coverage for found in known) >= thresholds.words
     return confidence(evidence, scale) >= thresholds.evidence
 
 
@@ -87,16 +97,28 @@ def bears(
     no more are made than tell: none where the words suffice, that of one sentence where it is near."""
     if embedder is None or scale is None or not evidence.candidates:
         return enough(evidence, scale, thresholds)
-    if enough(replace(evidence, cosine=-1.0), scale, thresholds):
+    if enough(_as_near(evidence, -1.0, -1.0), scale, thresholds):
         return True
     vector = embedder.embed([question], "query")[0]
     for first, end in pairwise(_STEPS):
-        texts = [c.text[:EMBEDDED] for c in evidence.candidates[first:end]]
-        if texts and enough(
-            replace(evidence, cosine=float(np.max(embedder.embed(texts, "passage") @ vector))), scale, thresholds
-        ):
+        some = evidence.candidates[first:end]
+        if not some:
+            break
+        cosines = embedder.embed([c.text[:EMBEDDED] for c in some], "passage") @ vector
+        own = max((float(near) for c, near in zip(some, cosines, strict=True) if not c.foreign), default=-1.0)
+        foreign = max((float(near) for c, near in zip(some, cosines, strict=True) if c.foreign), default=-1.0)
+        if enough(_as_near(evidence, own, foreign), scale, thresholds):
             return True
     return False
+
+
+def _as_near(evidence: Evidence, own: float, foreign: float) -> Evidence:
+    """With these similarities."""
+    return replace(
+        evidence,
+        own=evidence.own and replace(evidence.own, cosine=own),
+        foreign=evidence.foreign and replace(evidence.foreign, cosine=foreign),
+    )
 
 
 def select(evidence: Evidence, limit: int, thresholds: Thresholds) -> list[Candidate]:

@@ -148,6 +148,10 @@ class Store(Protocol):
         """Chunks by language."""
         ...
 
+    def in_another_language(self, ids: Ids, language: str) -> Ids:
+        """Those of these chunks whose document is in a known language that is not `language`; rising."""
+        ...
+
     # operation log
     def last_seq(self) -> int: ...
     def changes(self, since: int, limit: int, collection: str | None = None) -> list[Change]:

@@ -26,7 +26,8 @@ from ..text.language import detect_query
 from ..types import Filter, Hit, Mode, ScoreParts, SearchResult
 from .asking import Clock, check_query, is_identifier
 from .documents import best_of_each_document, first_of_each_document, with_walk
-from .fusion import fuse
+from .fusion import NOTHING, fuse
+from .languages import WIDER, best, gap_of
 from .mixing import When, consult, is_late, with_reasons
 from .nearest import Coverage, Indexes, coverage, joined, nearest, needed
 from .profiles import Profiles
@@ -221,11 +222,18 @@ class Retriever:
                     owners = profiles[name].owners(self._store)
                     documents.append(view.lexical.search_documents(terms, depth, owners, allow[name]))
                 clock.lap("lexical")
-        dense = self._nearest(vectors, views, dense_of, allow, depth)
-        clock.lap("dense")
         spoken = detect_query(query, tuple(dict.fromkeys((*languages, "en", "de"))))
         weight = self._weight(query, mode, bool(vectors), code, bool(spoken) and spoken not in languages)
-        ids, scores, raw_lex, raw_dense = fuse(joined(lexical), dense, weight)
+        foreign, gap = NOTHING, 0.0
+        if spoken and weight in (self._tuning.dense_weight, self._tuning.cross_weight) and {*languages} != {spoken}:
+            gap = gap_of(index.space.model for indexes in dense_of.values() for index in indexes if index.size())
+        wide = depth * (WIDER if gap and spoken in languages else 1)
+        dense = self._nearest(vectors, views, dense_of, allow, wide)
+        clock.lap("dense")
+        if gap:
+            foreign = self._store.in_another_language(np.union1d(joined(lexical)[0], dense[0]), spoken)
+            dense = best(dense, foreign, gap, depth)
+        ids, scores, raw_lex, raw_dense = fuse(joined(lexical), dense, weight, foreign=foreign, gap=gap)
         clock.lap("fuse")
         if mode not in ("lexical", "dense") and vectors and not code and self._feeds_back(spoken, languages):
             nearer = {
@@ -234,8 +242,11 @@ class Retriever:
                 )
                 for space, vector in vectors.items()
             }
-            dense = self._nearest(nearer, views, dense_of, allow, depth)
-            ids, scores, raw_lex, raw_dense = fuse(joined(lexical), dense, weight)
+            dense = self._nearest(nearer, views, dense_of, allow, wide)
+            if gap:
+                foreign = self._store.in_another_language(np.union1d(joined(lexical)[0], dense[0]), spoken)
+                dense = best(dense, foreign, gap, depth)
+            ids, scores, raw_lex, raw_dense = fuse(joined(lexical), dense, weight, foreign=foreign, gap=gap)
             clock.lap("feedback")
         walked = np.full(len(ids), np.nan, dtype=np.float32)
         steady, asked_graph, bridge = True, False, 0.0
@@ -285,7 +296,9 @@ class Retriever:
         if one_per_document and asked_graph and not bridge:
             hits = first_of_each_document(hits)
         elif one_per_document:
-            of_documents = best_of_each_document(hits, joined(documents), weight, max(self._tuning.candidates, k))
+            of_documents = best_of_each_document(
+                hits, joined(documents), weight, max(self._tuning.candidates, k), foreign=foreign, gap=gap
+            )
             hits = with_walk(of_documents, hits, bridge) if bridge else of_documents
         if self._reranker is not None and hits:
             if deadline is not None and time.monotonic() >= deadline:

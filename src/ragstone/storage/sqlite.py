@@ -256,6 +256,13 @@ class SqliteStore(Store):
             owner = writes.collection_id(connection, collection)
             return dict(fetch(connection, SQL["languages"], (owner,)))
 
+    def in_another_language(self, ids: Ids, language: str) -> Ids:
+        if not len(ids):
+            return ids
+        with self._readers.use() as connection:
+            found = fetch(connection, SQL["chunks_in_another_language"], (array(ids.tolist()), language))
+        return np.array(found, dtype=np.int64).reshape(-1)
+
     # ------------------------------------------------------------------ operation log
     def last_seq(self) -> int:
         with self._readers.use() as connection:

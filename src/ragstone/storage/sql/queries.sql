@@ -128,6 +128,14 @@ SELECT c.id, c.content_hash FROM carray(?) wanted CROSS JOIN chunks c ON c.docum
 -- name: languages
 SELECT language, sum(chunks) FROM documents WHERE collection_id = ? AND chunks > 0 GROUP BY language
 
+-- name: chunks_in_another_language
+SELECT c.id
+FROM carray(?) wanted
+CROSS JOIN chunks c ON c.id = wanted.value
+CROSS JOIN documents d ON d.id = c.document_id
+WHERE d.language NOT IN ('', ?)
+ORDER BY c.id
+
 -- name: chunk_total
 SELECT coalesce(sum(chunks), 0) FROM documents WHERE collection_id = ?
 
