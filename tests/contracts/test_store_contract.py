@@ -124,6 +124,17 @@ def test_what_was_put_is_read_back(store: Store) -> None:
     assert store.owners("c").chunks.tolist() == store.chunk_ids("c").tolist()
 
 
+def test_chunks_in_another_language_are_those_of_documents_in_a_known_other_one(store: Store) -> None:
+    for uri, language in (("a", "de"), ("b", "en"), ("c", ""), ("d", "fr")):
+        store.put("c", [prepared(uri, [f"{uri} one", f"{uri} two"], language=language)])
+    of = {d.uri: [c.id for c in store.document_chunks(d.id)] for d in store.documents("c")}
+    every = store.chunk_ids("c")
+    assert store.in_another_language(every, "de").tolist() == sorted(of["b"] + of["d"])
+    assert store.in_another_language(every[::-1], "it").tolist() == sorted(of["a"] + of["b"] + of["d"])
+    assert store.in_another_language(np.array([of["b"][1], 10**9]), "de").tolist() == [of["b"][1]]
+    assert store.in_another_language(every[:0], "de").tolist() == []
+
+
 def test_known_of_some_uris_is_what_they_and_their_members_are(store: Store) -> None:
     names = ["a", "a.zip!/x", "a.zip!/y/z", "a.zip", "a.zip!", "a.zip0", "b.zip!/x", "ä 'quoted' %_", "A"]
     store.put("c", [prepared(name, [name]) for name in names])

@@ -24,6 +24,18 @@ def test_convex_combination_by_hand() -> None:
     assert dense.tolist() == pytest.approx([0.9, 0.7, 0.8])
 
 
+def test_what_cannot_share_words_stands_on_its_meaning() -> None:
+    words, meaning = ranking({1: 10.0, 2: 6.0}), ranking({1: 0.84, 2: 0.82, 3: 0.85, 4: 0.80})
+    ids, *_ = fuse(words, meaning, 0.45)
+    assert ids.tolist() == [1, 2, 3, 4]
+    ids, fused, lexical, dense = fuse(words, meaning, 0.45, foreign=np.array([3, 4]), gap=0.02)
+    # 3: 0.9·1; 1: 0.55·1 + 0.45·(0.04/0.07), with 4 at 0.82 and 3 at 0.87
+    assert ids.tolist() == [3, 1, 2, 4]
+    assert fused.tolist()[:2] == pytest.approx([0.9, 0.55 + 0.45 * 0.02 / 0.05])
+    assert dense.tolist() == pytest.approx([0.85, 0.84, 0.82, 0.80]), "what is told is the cosine"
+    assert np.isnan(lexical[0])
+
+
 def test_one_empty_ranking_leaves_the_order_of_the_other() -> None:
     ids, fused, _, _ = fuse(ranking({7: 3.0, 8: 2.0, 9: 1.0}), ranking({}), 0.5)
     assert ids.tolist() == [7, 8, 9]

@@ -225,10 +225,8 @@ class SqliteStore(Store):
 
     # ------------------------------------------------------------------ chunks
     def chunks(self, ids: Sequence[int]) -> list[Chunk]:
-        if not len(ids):
-            return []
         with self._readers.use() as connection:
-            return rows.chunks(fetch(connection, SQL["chunks"], (array(ids),)))
+            return rows.chunks(fetch(connection, SQL["chunks"], (array(ids),))) if len(ids) else []
 
     def document_chunks(self, document_id: int) -> list[Chunk]:
         with self._readers.snapshot() as connection:
