@@ -178,6 +178,26 @@ def test_another_process_goes_on_from_a_newer_file(kb: KnowledgeBase, monkeypatc
     assert from_file(kb)
 
 
+def test_what_was_extracted_in_the_background_is_sealed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sealed_ = threading.Event()
+    publish = sealing.publish
+
+    def telling(*given: object, **more: object) -> bool:
+        made = publish(*given, **more)  # type: ignore[arg-type]
+        sealed_.set()
+        return made
+
+    monkeypatch.setattr(sealing, "publish", telling)
+    monkeypatch.setattr(graphs.KnowledgeGraph.seal, "__kwdefaults__", {"changed": 5, "wait_seconds": 0.0})
+    with opened(tmp_path / "data", **{"embedding.background": True}) as kb:
+        kb.add_texts([(f"doc:{i}", "", text, {}) for i, text in enumerate(SENTENCES)])
+        assert sealed_.wait(120)
+    with opened(tmp_path / "data") as other:
+        assert len(told(other)["entities"]) > len(SENTENCES)
+        assert from_file(other)
+        assert told(other) == from_store(other)
+
+
 def test_questions_are_answered_while_a_thread_follows_much(
     kb: KnowledgeBase, monkeypatch: pytest.MonkeyPatch
 ) -> None:

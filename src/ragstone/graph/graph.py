@@ -40,7 +40,7 @@ from .overview import Overview, overview
 from .paths import shortest
 from .resolve import Explanation, key_of
 from .themes import Themes
-from .view import GraphView, count_edges
+from .view import GraphView
 from .viewing import Frame
 
 DEFAULT_COLLECTION: Final = "default"
@@ -378,7 +378,7 @@ class KnowledgeGraph:
             chunks=len(self._store.chunk_ids(name)),
             waiting=self._store.graph.count_waiting(name, RULES, version),
             entities=len(frame.numbers),
-            edges=count_edges(frame),
+            edges=frame.edge_count,
             mentions=frame.mentions(),
             merged=frame.merged,
             decisions=len(self._store.graph.decisions(name)),

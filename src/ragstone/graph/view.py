@@ -69,7 +69,7 @@ def view_of(frame: Frame) -> GraphView:
         ]),
         np.concatenate([sealed.member_weight[there], changes.weight]),
     )  # fmt: skip
-    heads, tails, strengths = edges_of(frame, number)
+    heads, tails, strengths = frame.joined(number)
     return GraphView(
         entities=Listed(len(numbers), lambda at: frame.entity(int(numbers[at]))),
         chunks=chunks,
@@ -82,24 +82,6 @@ def view_of(frame: Frame) -> GraphView:
         forms=Forms(frame, number),
         revision=frame.revision,
     )
-
-
-def edges_of(frame: Frame, number: Numbers) -> tuple[Numbers, Numbers, NDArray[np.int64]]:
-    """Of a numbering of entities by node: smaller and larger ends, with summed weights."""
-    sealed, pairs = frame.contents.sealed, frame.changes.pairs
-    one = np.concatenate([number[: sealed.nodes], number[pairs.nodes]])
-    one = np.repeat(one, np.concatenate([np.diff(sealed.pair_starts), np.diff(pairs.starts)]))
-    other = number[np.concatenate([sealed.pair_other, pairs.item])]
-    weight = np.concatenate([sealed.pair_weight, pairs.weight])
-    kept = (one >= 0) & (one < other)  # pairs stand there either way
-    keys, weights = summed(one[kept].astype(np.int64) << _BITS | other[kept], weight[kept])
-    keys, weights = keys[weights > 0], weights[weights > 0]
-    return (keys >> _BITS).astype(np.int32), (keys & LOW).astype(np.int32), weights
-
-
-def count_edges(frame: Frame) -> int:
-    """Of all entities, in a sort of the pairs of nodes."""
-    return len(edges_of(frame, frame.root)[0])
 
 
 class Listed(Sequence[Entity]):

@@ -201,6 +201,23 @@ class Frame:
         ids = np.array([self.id(number) for number in found.tolist()], "U24")
         return found[np.argsort(ids)]
 
+    def joined(self, number: Ints) -> tuple[Ints, Ints, Longs]:
+        """All edges, of a numbering of entities by node: smaller and larger ends, ordered by both, with summed weights.
+        A sort of all pairs of nodes."""
+        sealed, pairs = self.contents.sealed, self.changes.pairs
+        one = np.concatenate([number[: sealed.nodes], number[pairs.nodes]])
+        one = np.repeat(one, np.concatenate([np.diff(sealed.pair_starts), np.diff(pairs.starts)]))
+        other = number[np.concatenate([sealed.pair_other, pairs.item])]
+        weight = np.concatenate([sealed.pair_weight, pairs.weight])
+        kept = (one >= 0) & (one < other)  # pairs stand there either way
+        keys, weights = summed(one[kept].astype(np.int64) << _BITS | other[kept], weight[kept])
+        keys, weights = keys[weights > 0], weights[weights > 0]
+        return (keys >> _BITS).astype(np.int32), (keys & LOW).astype(np.int32), weights
+
+    @cached_property
+    def edge_count(self) -> int:
+        return len(self.joined(self.root)[0])
+
     @cached_property
     def merged(self) -> int:
         """Nodes that are not the only one, or the first, of their entity."""
