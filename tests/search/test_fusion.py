@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ragstone.search.fusion import diversify, fuse
+from ragstone.search.fusion import Foreign, diversify, fuse
 
 
 def ranking(pairs: dict[int, float]) -> tuple[np.ndarray, np.ndarray]:
@@ -28,7 +28,7 @@ def test_what_cannot_share_words_stands_on_its_meaning() -> None:
     words, meaning = ranking({1: 10.0, 2: 6.0}), ranking({1: 0.84, 2: 0.82, 3: 0.85, 4: 0.80})
     ids, *_ = fuse(words, meaning, 0.45)
     assert ids.tolist() == [1, 2, 3, 4]
-    ids, fused, lexical, dense = fuse(words, meaning, 0.45, foreign=np.array([3, 4]), gap=0.02)
+    ids, fused, lexical, dense = fuse(words, meaning, 0.45, foreign=Foreign(np.array([3, 4]), 0.02, 0.9))
     # 3: 0.9·1; 1: 0.55·1 + 0.45·(0.04/0.07), with 4 at 0.82 and 3 at 0.87
     assert ids.tolist() == [3, 1, 2, 4]
     assert fused.tolist()[:2] == pytest.approx([0.9, 0.55 + 0.45 * 0.02 / 0.05])

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..protocols import Ids, Scores
 from ..types import Hit, ScoreParts
-from .fusion import NOTHING, fuse
+from .fusion import NOBODY, Foreign, fuse
 
 HEAD: Final = 20
 """Documents that are ranked on the scale of the best `candidates` of each side (measured best for the first ten); those
@@ -18,14 +18,14 @@ behind them on the scale of all candidates (measured better for recall@100: cran
 
 
 def best_of_each_document(
-    hits: Sequence[Hit], lexical: tuple[Ids, Scores], dense_weight: float, depth: int, *, foreign: Ids = NOTHING,
-    gap: float = 0.0,
-) -> list[Hit]:  # fmt: skip
+    hits: Sequence[Hit], lexical: tuple[Ids, Scores], dense_weight: float, depth: int, foreign: Foreign = NOBODY
+) -> list[Hit]:
     """Documents by the fusion of BM25 over the whole document and of their best chunk's cosine: measured better than
     the best fused chunk. Each is shown by its best chunk; its parts are the document's. `depth`: how many documents
-    of each side are fused. `foreign`, chunks, and `gap` as in `fuse`."""
-    away = set(foreign.tolist())
-    other = np.array(sorted({h.chunk.document_id for h in hits if h.chunk.id in away}), dtype=np.int64)
+    of each side are fused. `foreign` are chunks."""
+    away = set(foreign.ids.tolist())
+    documents = np.array(sorted({h.chunk.document_id for h in hits if h.chunk.id in away}), dtype=np.int64)
+    other = replace(foreign, ids=documents)
     first: dict[int, Hit] = {}
     dense: dict[int, float] = {}
     for hit in hits:
@@ -43,9 +43,9 @@ def best_of_each_document(
         order = np.argsort(-lexical[1], kind="stable")
         by_words = lexical[0][order], lexical[1][order]
         first_of_each = _first(by_words, depth), _first(by_vector, depth)
-        ids, scores, _, _ = fuse(*first_of_each, dense_weight, foreign=other, gap=gap)
+        ids, scores, _, _ = fuse(*first_of_each, dense_weight, foreign=other)
         ids, scores = ids[:HEAD], scores[:HEAD]
-        more, more_scores, _, _ = fuse(by_words, by_vector, dense_weight, foreign=other, gap=gap)
+        more, more_scores, _, _ = fuse(by_words, by_vector, dense_weight, foreign=other)
         behind = ~np.isin(more, ids)
         ids = np.concatenate([ids, more[behind]])
         scores = np.concatenate([scores, more_scores[behind] * (float(scores.min()) if len(scores) else 1.0)])

@@ -7,15 +7,25 @@ the dense candidates (Bruch, Gai, Ingber: An Analysis of Fusion Functions for Hy
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
 from ..protocols import Ids, Scores, Vectors
 
-NOTHING: Final[Ids] = np.empty(0, dtype=np.int64)
-FOREIGN_WEIGHT: Final = 0.9
-"""What a dense score counts alone where words of the question cannot be met (docs/decisions/0007-fusion.md)."""
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Foreign:
+    """Those in another language than the question. Their dense scores are taken `gap` higher, and count `alone` by
+    themselves where that is more than with the words, which they can hardly share."""
+
+    ids: Ids
+    gap: float
+    alone: float
+
+
+NOBODY: Final = Foreign(np.empty(0, dtype=np.int64), 0.0, 0.0)
 
 
 def fuse(
@@ -24,15 +34,12 @@ def fuse(
     dense_weight: float,
     *,
     floor: float | None = None,
-    foreign: Ids = NOTHING,
-    gap: float = 0.0,
+    foreign: Foreign = NOBODY,
 ) -> tuple[Ids, Scores, Scores, Scores]:
     """Ids by falling fused score (ties: rising id), the fused scores in [0, 1], and the raw lexical and dense
     scores (NaN where a ranking did not contain the id).
 
     `dense_weight` in [0, 1]. `floor` is the dense score that counts as 0; by default the smallest one given.
-    `foreign` are those in another language than the question: their dense scores are taken `gap` higher, and count
-    `FOREIGN_WEIGHT` alone where that is more than with the words.
     """
     lex_ids, lex_scores = lexical
     dense_ids, dense_scores = dense
@@ -41,10 +48,10 @@ def fuse(
     raw_dense = np.full(len(ids), np.nan, dtype=np.float32)
     raw_lex[np.searchsorted(ids, lex_ids)] = lex_scores
     raw_dense[np.searchsorted(ids, dense_ids)] = dense_scores
-    other = np.isin(ids, foreign)
-    near = _scaled(raw_dense + np.where(other, np.float32(gap), np.float32(0.0)), floor)
+    other = np.isin(ids, foreign.ids)
+    near = _scaled(raw_dense + np.where(other, np.float32(foreign.gap), np.float32(0.0)), floor)
     fused = (1.0 - dense_weight) * _scaled(raw_lex, 0.0) + dense_weight * near
-    fused = np.where(other, np.maximum(fused, FOREIGN_WEIGHT * near), fused)
+    fused = np.where(other, np.maximum(fused, foreign.alone * near), fused)
     order = np.lexsort((ids, -fused))
     return ids[order], fused[order].astype(np.float32), raw_lex[order], raw_dense[order]
 

@@ -7,15 +7,20 @@ behind worse ones of the question's own (docs/decisions/0007-fusion.md).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 import numpy as np
 
-from ..protocols import Ids, Scores
+from ..protocols import Ids, Scores, Store
+from .fusion import NOBODY, Foreign
 
 GAPS: Final[Mapping[str, float]] = {"multilingual-e5-small": 0.02}
 """By model: what a cosine across two languages is taken higher; chosen on development data."""
+BESIDE: Final = 0.9
+ALONE: Final = 0.7
+"""What a dense score across two languages counts without words: beside passages in the question's language, and where
+there are none, so that names and identifiers, which all languages share, still tell (docs/decisions/0007-fusion.md)."""
 WIDER: Final = 3
 """Times as many candidates are looked at where some are in another language."""
 
@@ -26,11 +31,20 @@ def gap_of(models: Iterable[str]) -> float:
     return GAPS.get(names.pop(), 0.0) if len(names) == 1 else 0.0
 
 
-def best(dense: tuple[Ids, Scores], foreign: Ids, gap: float, count: int) -> tuple[Ids, Scores]:
-    """The best `count`, not in order, where the score of those that are foreign is taken `gap` higher."""
+def foreign(store: Store, ids: Ids, spoken: str, languages: Sequence[str], gap: float) -> Foreign:
+    """Those of `ids` that are in another language than `spoken`, in which the question is asked of collections in
+    `languages`."""
+    if not spoken or all(language == spoken for language in languages):
+        return NOBODY
+    beside = spoken in languages
+    return Foreign(store.in_another_language(ids, spoken), gap if beside else 0.0, BESIDE if beside else ALONE)
+
+
+def best(dense: tuple[Ids, Scores], foreign: Foreign, count: int) -> tuple[Ids, Scores]:
+    """The best `count`, not in order, as `foreign` has it."""
     ids, scores = dense
     if len(ids) <= count:
         return dense
-    raised = scores + np.where(np.isin(ids, foreign), np.float32(gap), np.float32(0.0))
+    raised = scores + np.where(np.isin(ids, foreign.ids), np.float32(foreign.gap), np.float32(0.0))
     kept = np.sort(np.lexsort((ids, -raised))[:count])
     return ids[kept], scores[kept]

@@ -26,8 +26,8 @@ from ..text.language import detect_query
 from ..types import Filter, Hit, Mode, ScoreParts, SearchResult
 from .asking import Clock, check_query, is_identifier
 from .documents import best_of_each_document, first_of_each_document, with_walk
-from .fusion import NOTHING, fuse
-from .languages import WIDER, best, gap_of
+from .fusion import NOBODY, Foreign, fuse
+from .languages import WIDER, best, foreign, gap_of
 from .mixing import When, consult, is_late, with_reasons
 from .nearest import Coverage, Indexes, coverage, joined, nearest, needed
 from .profiles import Profiles
@@ -224,16 +224,21 @@ class Retriever:
                 clock.lap("lexical")
         spoken = detect_query(query, tuple(dict.fromkeys((*languages, "en", "de"))))
         weight = self._weight(query, mode, bool(vectors), code, bool(spoken) and spoken not in languages)
-        foreign, gap = NOTHING, 0.0
-        if spoken and weight in (self._tuning.dense_weight, self._tuning.cross_weight) and {*languages} != {spoken}:
+        gap = 0.0
+        bridged = weight in (self._tuning.dense_weight, self._tuning.cross_weight) and {*languages} != {spoken}
+        if bridged and spoken in languages:
             gap = gap_of(index.space.model for indexes in dense_of.values() for index in indexes if index.size())
-        wide = depth * (WIDER if gap and spoken in languages else 1)
+        wide = depth * (WIDER if gap else 1)
         dense = self._nearest(vectors, views, dense_of, allow, wide)
         clock.lap("dense")
-        if gap:
-            foreign = self._store.in_another_language(np.union1d(joined(lexical)[0], dense[0]), spoken)
-            dense = best(dense, foreign, gap, depth)
-        ids, scores, raw_lex, raw_dense = fuse(joined(lexical), dense, weight, foreign=foreign, gap=gap)
+
+        def fused(dense: tuple[Ids, Scores]) -> tuple[Foreign, tuple[Ids, Scores, Scores, Scores]]:
+            words = joined(lexical)
+            ids = np.union1d(words[0], dense[0])
+            away = foreign(self._store, ids, spoken, languages, gap) if bridged else NOBODY
+            return away, fuse(words, best(dense, away, depth), weight, foreign=away)
+
+        away, (ids, scores, raw_lex, raw_dense) = fused(dense)
         clock.lap("fuse")
         if mode not in ("lexical", "dense") and vectors and not code and self._feeds_back(spoken, languages):
             nearer = {
@@ -243,10 +248,7 @@ class Retriever:
                 for space, vector in vectors.items()
             }
             dense = self._nearest(nearer, views, dense_of, allow, wide)
-            if gap:
-                foreign = self._store.in_another_language(np.union1d(joined(lexical)[0], dense[0]), spoken)
-                dense = best(dense, foreign, gap, depth)
-            ids, scores, raw_lex, raw_dense = fuse(joined(lexical), dense, weight, foreign=foreign, gap=gap)
+            away, (ids, scores, raw_lex, raw_dense) = fused(dense)
             clock.lap("feedback")
         walked = np.full(len(ids), np.nan, dtype=np.float32)
         steady, asked_graph, bridge = True, False, 0.0
@@ -296,9 +298,7 @@ class Retriever:
         if one_per_document and asked_graph and not bridge:
             hits = first_of_each_document(hits)
         elif one_per_document:
-            of_documents = best_of_each_document(
-                hits, joined(documents), weight, max(self._tuning.candidates, k), foreign=foreign, gap=gap
-            )
+            of_documents = best_of_each_document(hits, joined(documents), weight, max(self._tuning.candidates, k), away)
             hits = with_walk(of_documents, hits, bridge) if bridge else of_documents
         if self._reranker is not None and hits:
             if deadline is not None and time.monotonic() >= deadline:
