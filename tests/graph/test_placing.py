@@ -62,12 +62,11 @@ def test_no_entities_and_no_edges_have_places() -> None:
 
 
 def test_of_the_edges_those_stay_that_stand_out_for_an_end() -> None:
-    # 0 is a word that stands everywhere, with strong edges; 1-2 is a weaker one that is most of what 1 and 2 have
-    heads = np.array([0, 0, 0, 0, 0, 0, 1, 1, 2], np.int32)
-    tails = np.array([1, 2, 3, 4, 5, 6, 2, 3, 4], np.int32)
-    weights = np.array([5, 5, 5, 5, 5, 5, 4, 0.1, 0.1], np.float32)
-    kept = backbone(7, heads, tails, weights, 7)
-    assert set(kept[:6].tolist()) == {0, 1, 2, 3, 4, 5}  # the strongest of each entity
-    assert kept[6] == 6
-    found = overview(view_of([*zip(heads.tolist(), tails.tolist(), weights.tolist(), strict=True)]), limit=7, most=7)
-    assert found.hidden == 2
+    # 0 and 7 are words that stand everywhere; 1-2 is weaker than 0-7, and much of what 1 and 2 have
+    edges = [(0, n, 5.0) for n in range(1, 7)] + [(7, n, 5.0) for n in range(8, 14)]
+    edges += [(0, 7, 4.5), (1, 2, 4.0), (1, 3, 0.1), (2, 4, 0.1)]
+    heads, tails = (np.array([edge[end] for edge in edges], np.int32) for end in (0, 1))
+    kept = backbone(14, heads, tails, np.array([weight for _, _, weight in edges], np.float32), 13)
+    assert set(kept[:12].tolist()) == set(range(12))  # the strongest of each entity
+    assert edges[kept[12]] == (1, 2, 4.0)
+    assert overview(view_of(edges), limit=14, most=13).hidden == 3

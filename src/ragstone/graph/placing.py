@@ -151,20 +151,6 @@ def _ties(count: int, edges: _Edges) -> Reals:
     return tie
 
 
-def _unfolded(tie: Reals) -> Reals:
-    """Between -1 and 1: the second and third eigenvector of the normalised Laplacian (Belkin and Niyogi, 2003), which
-    lay out what springs alone would leave folded. Every two are tied a little, for parts that nothing joins."""
-    count = len(tie)
-    if count < 4:
-        return np.zeros((count, 2))
-    tie = tie + 0.05 * SPRING / count
-    root = np.sqrt(tie.sum(axis=1))
-    _, vectors = np.linalg.eigh(tie / (root[:, None] * root))
-    found = vectors[:, [-2, -3]] / root[:, None]
-    found *= np.where(found[np.abs(found).argmax(axis=0), [0, 1]] < 0, -1.0, 1.0)  # an eigenvector has no sign
-    return np.asarray(found / np.abs(found).max(axis=0))
-
-
 def _sprung(places: Reals, tie: Reals, room: float) -> Reals:
     """Springs along edges and repulsion between all (Fruchterman and Reingold, 1991); around the origin."""
     count = len(places)
@@ -234,7 +220,8 @@ def _packed(radii: Reals, between: _Edges) -> Reals:
     if len(core):
         tie = _ties(len(core), between.among(core, len(radii)))
         room = 2.0 * float(own.mean())
-        near = _sprung(_unfolded(tie) * room * np.sqrt(len(core)) + 1e-3 * _spiral(own), tie, room)
+        # close together: springs unfold what far apart would keep its order
+        near = _sprung(1e-3 * _spiral(own), tie, room)
         near = _parted(_spread(near, own), own, APART)
         centres[core] = near - (near.max(axis=0) + near.min(axis=0)) / 2
         taken = float((np.sqrt((centres[core] ** 2).sum(axis=1)) + own).max())
