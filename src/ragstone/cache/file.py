@@ -25,7 +25,7 @@ from typing import Final
 
 import apsw
 
-from ..errors import StoreBusy, StoreError
+from ..errors import DiskFull, StoreBusy, StoreError
 from ..protocols import Store
 
 CACHE: Final = "cache.db"
@@ -264,6 +264,8 @@ class CacheFile:
                 self.make_anew()
         except (apsw.BusyError, apsw.LockedError) as error:
             raise StoreBusy("another process holds the cache for too long.", "Try again.") from error
+        except apsw.FullError as error:
+            raise DiskFull(f"no space is left for the cache {self._path}.", "Free some, or delete the file.") from error
         except apsw.Error as error:
             raise StoreError(
                 f"the cache {self._path} cannot be written ({error}).", "Free space, or delete the file."

@@ -44,6 +44,7 @@ QUICK_ROWS = 100_000
 """Largest merge that a quick seal does: less than two seconds."""
 SEARCHED = ("preferred", "active")
 """Roles of the spaces that a search reads, in this order."""
+Kind = Literal["lexical", "vector"]
 _REBUILD_WAIT_SECONDS = 60.0
 _UNWRITABLE = (StoreReadOnly, DiskFull, StoreBusy)
 
@@ -153,10 +154,8 @@ class CollectionIndex(CollectionView):
         if index is None or not names:
             return False
         seq = self._held.state.watermarks[space]  # the tail stays where it is
-        index.merge(new_path(self._store.folder, "vector", seq), names)
-        reach("seal.merged")
-        self._store.publish(self._collection, "vector", space, described(index, "vector", space, seq))
-        reach("seal.published")
+        self._merge_files(index, "vector", seq, names)
+        self._publish(index, "vector", space, seq)
         return True
 
     def _tidy(self) -> None:
@@ -208,7 +207,7 @@ class CollectionIndex(CollectionView):
         if space not in state.watermarks:
             return False  # dropped meanwhile
         index: Sealable = state.vectors[space] if space else state.lexical
-        kind: Literal["lexical", "vector"] = "vector" if space else "lexical"
+        kind: Kind = "vector" if space else "lexical"
         with self._held.lock:
             seq = state.seq
         due = space in self._held.remade or state.lags(space) or (space in self._held.postponed and most is None)
@@ -226,20 +225,26 @@ class CollectionIndex(CollectionView):
         self._held.postponed.discard(space)
         if self._merge(index, kind, seq, most):
             self._held.postponed.add(space)
-        self._store.publish(self._collection, kind, space, described(index, kind, space, seq))
-        reach("seal.published")
+        self._publish(index, kind, space, seq)
         state.watermarks[space] = seq
         self._held.remade.discard(space)
         return True
 
-    def _merge(self, index: Sealable, kind: Literal["lexical", "vector"], seq: int, most: int | None) -> bool:
+    def _merge(self, index: Sealable, kind: Kind, seq: int, most: int | None) -> bool:
         """Whether a merge was left out because it is too large."""
         while names := segments_to_merge(infos := index.segment_infos(), POLICIES[kind]):
             if most is not None and sum(info.live for info in infos if info.name in names) > most:
                 return True
-            index.merge(new_path(self._store.folder, kind, seq), names)
-            reach("seal.merged")
+            self._merge_files(index, kind, seq, names)
         return False
+
+    def _merge_files(self, index: Sealable, kind: Kind, seq: int, names: Sequence[str]) -> None:
+        index.merge(new_path(self._store.folder, kind, seq), names)
+        reach("seal.merged")
+
+    def _publish(self, index: Sealable, kind: Kind, space: str, seq: int) -> None:
+        self._store.publish(self._collection, kind, space, described(index, kind, space, seq))
+        reach("seal.published")
 
     def _seal_quietly(self) -> None:
         # Where nothing can be written (now) all is served the same; the next process makes the index again.
@@ -320,7 +325,7 @@ class CollectionIndex(CollectionView):
         if space not in self._held.state.watermarks:
             return 0  # dropped meanwhile
         index: Sealable = self._held.state.vectors[space] if space else self._held.state.lexical
-        kind: Literal["lexical", "vector"] = "vector" if space else "lexical"
+        kind: Kind = "vector" if space else "lexical"
         if space in self._held.remade:
             self._seal_set(space, 1, None)
         seq = self._held.state.watermarks[space]  # what was added since stands in the tail alone
