@@ -36,8 +36,9 @@ def foreign(store: Store, ids: Ids, spoken: str, languages: Sequence[str], gap: 
     `languages`."""
     if not spoken or all(language == spoken for language in languages):
         return NOBODY
-    beside = spoken in languages
-    return Foreign(store.in_another_language(ids, spoken), gap if beside else 0.0, BESIDE if beside else ALONE)
+    if spoken not in languages:
+        return Foreign(ids, 0.0, ALONE)
+    return Foreign(store.in_another_language(ids, spoken), gap, BESIDE)
 
 
 def best(dense: tuple[Ids, Scores], foreign: Foreign, count: int) -> tuple[Ids, Scores]:
