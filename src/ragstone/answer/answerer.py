@@ -60,7 +60,7 @@ class Answerer:
         that breaks off, or that the documents do not support at all, is void: the final answer is then extractive and
         its notes say why.
         """
-        run = _Run(question, hits, language or _language_of(hits))
+        run = _Run(question, hits, language or _language_of(hits), language)
         yield AnswerEvent("stage", "evidence")
         generating = self._llm is not None and not _late(deadline)
         marked = highlighted(hits) if survey else ()
@@ -96,7 +96,7 @@ class Answerer:
     def _bears(self, run: _Run) -> bool:
         """Whether there is anything to answer from. A model's text waits for this, so it takes few vectors."""
         with run.timed("evidence"):
-            evidence = gather(run.question, run.hits, None, language=run.language)
+            evidence = gather(run.question, run.hits, None, language=run.language, spoken=run.spoken)
             try:
                 return bears(run.question, evidence, self._embedder, self._scale, self._thresholds)
             except ModelUnavailable as error:
@@ -111,10 +111,12 @@ class Answerer:
         with run.timed("evidence"):
             try:
                 gap = self._scale.gap if self._scale is not None else 0.0
-                return gather(run.question, run.hits, embedder, language=run.language, gap=gap)
+                return gather(
+                    run.question, run.hits, embedder, language=run.language, spoken=run.spoken, gap=gap
+                )
             except ModelUnavailable as error:
                 run.cut(f"no answer: sentences were chosen by words only ({error.message})")
-                return gather(run.question, run.hits, None, language=run.language)
+                return gather(run.question, run.hits, None, language=run.language, spoken=run.spoken)
 
     def _refused(self, run: _Run) -> Answer:
         return run.answer(refusal(run.language), answered=False)
@@ -190,6 +192,9 @@ class _Run:
     question: str
     hits: Sequence[Hit]
     language: str
+    """Of the answer."""
+    spoken: str
+    """Of the question; "" where that cannot be told."""
     timings: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     complete: bool = True

@@ -187,11 +187,13 @@ def gather(
     embedder: Embedder | None,
     *,
     language: str,
+    spoken: str = "",
     weights: Weights = Weights(),
     gap: float = 0.0,
 ) -> Evidence:
-    """The candidates of the hits, scored. Without an embedder the order rests on words, rank and kind. `gap`: how much
-    lower similarities across two languages are in the embedder's space."""
+    """The candidates of the hits, scored. Without an embedder the order rests on words, rank and kind. `language`: of
+    the answer; `spoken`: of the question, "" where that cannot be told, and then nothing counts as foreign. `gap`: how
+    much lower similarities across two languages are in the embedder's space."""
     languages = _languages(language, hits)
     terms = query_terms(question, languages)
     candidates = sentences(hits)
@@ -210,7 +212,7 @@ def gather(
             kind=float(bool(kind) and holds(kind, c.text, question)),
             shape=0.0 if _names_columns(c, candidates[i + 1 : i + 2]) else _shape(c.text),
         )
-        foreign = c.chunk.language not in ("", language)
+        foreign = bool(spoken) and c.chunk.language not in ("", spoken)
         total = _total(features, weights, features.hit if foreign else 0.0)
         scored.append(replace(c, features=features, score=total, foreign=foreign))
     scored.sort(key=_order)

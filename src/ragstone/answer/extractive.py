@@ -48,12 +48,14 @@ SCALES: Mapping[str, Scale] = {"multilingual-e5-small": Scale(0.78, 0.90, 0.73, 
 class Thresholds:
     """When there is an answer, and what belongs to it; chosen on development data (docs/decisions/0006-answers.md).
 
-    `evidence`: least `confidence` to answer at all; `words`: the same where only words can tell (no embedder, or one
+    `evidence`: least `confidence` to answer at all; `beside`: that of sentences in another language where others are in
+    the question's; `words`: the same where only words can tell (no embedder, or one
     whose scale is unknown). `relative`: a further sentence needs this share of the best one's score. `redundancy`:
     how much repeated content costs against relevance (MMR).
     """
 
     evidence: float = 0.35
+    beside: float = 0.55
     words: float = 0.2
     relative: float = 0.75
     redundancy: float = 0.4
@@ -64,17 +66,9 @@ def refusal(language: str) -> str:
     return REFUSALS.get(language, REFUSALS["en"])
 
 
-def confidence(evidence: Evidence, scale: Scale) -> float:
-    """How well the documents bear on the question, in [0, 1]: the share of the question's weight that its best
-    surroundings hold, and the best similarity. Across languages words say little, so similarity counts four times."""
-    own, foreign = evidence.own, evidence.foreign
-    return max(
-        _confidence(own, scale.low, scale.high, 0.5) if own is not None else 0.0,
-        _confidence(foreign, scale.cross_low, scale.cross_high, 0.2) if foreign is not None else 0.0,
-    )
-
-
-def _confidence(found: Bearing, low: float, high: float, words: float) -> float:
+def confidence(found: Bearing, low: float, high: float, words: float) -> float:
+    """How well the documents bear on the question, in [0, 1]: `words` times the share of the question's weight that
+    its best surroundings hold, the rest the best similarity, on a scale from `low` to `high`."""
     similar = 0.0 if math.isnan(found.cosine) else min(1.0, max(0.0, (found.cosine - low) / (high - low)))
     return words * found.coverage + (1.0 - words) * similar
 
@@ -87,7 +81,14 @@ def enough(evidence: Evidence, scale: Scale | None, thresholds: Thresholds) -> b
     known = [found for found in (evidence.own, evidence.foreign) if found is not None]
     if scale is None or all(math.isnan(found.cosine) for found in known):
         return evidence.crossing or max(found.coverage for found in known) >= thresholds.words
-    return confidence(evidence, scale) >= thresholds.evidence
+    own, foreign = evidence.own, evidence.foreign
+    if own is not None and confidence(own, scale.low, scale.high, 0.5) >= thresholds.evidence:
+        return True
+    if foreign is None:
+        return False
+    # Words say little across languages, so similarity counts four times.
+    least = thresholds.evidence if own is None else thresholds.beside
+    return confidence(foreign, scale.cross_low, scale.cross_high, 0.2) >= least
 
 
 def bears(
