@@ -105,7 +105,7 @@ def test_what_is_typed_while_an_answer_comes_and_is_stopped_is_kept(
             terminal.keys(f"{QUESTION}\r" + "\x03" * (moment == "with its question"))
             if moment not in ("with its question", "before its words"):
                 terminal.until("3.2 bar. [2]")
-            words = ["What ", "are ", *(f"{line}{n} " for n in range(120))]
+            words = [f"zq{line}{n} " for n in range(122)]  # nothing that an answer could be about
             for n, word in enumerate(words):
                 if n == {"before its words": 0, "in the middle": 20, "late": 121}.get(moment):
                     terminal.keys("\x03")
