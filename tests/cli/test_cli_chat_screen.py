@@ -101,11 +101,11 @@ def test_what_is_typed_while_an_answer_comes_and_is_stopped_is_kept(
     typed: list[str] = []
     with in_terminal(["chat", "--session", "s", *options], environ) as terminal:
         terminal.until("/help shows")
-        for line in ("a", "b"):
+        for line in ("Which team won the ice hockey world cup", "Which enzyme splits the lactose in milk today"):
             terminal.keys(f"{QUESTION}\r" + "\x03" * (moment == "with its question"))
             if moment not in ("with its question", "before its words"):
                 terminal.until("3.2 bar. [2]")
-            words = [f"zq{line}{n} " for n in range(122)]  # nothing that an answer could be about
+            words = [f"{word} " for word in (line.split() * 16)[:122]]
             for n, word in enumerate(words):
                 if n == {"before its words": 0, "in the middle": 20, "late": 121}.get(moment):
                     terminal.keys("\x03")
