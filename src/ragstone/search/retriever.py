@@ -225,7 +225,7 @@ class Retriever:
         spoken = detect_query(query, tuple(dict.fromkeys((*languages, "en", "de"))))
         weight = self._weight(query, mode, bool(vectors), code, bool(spoken) and spoken not in languages)
         gap = 0.0
-        prose = weight in (self._tuning.dense_weight, self._tuning.cross_weight)
+        prose = self._fixed_weight is None and weight in (self._tuning.dense_weight, self._tuning.cross_weight)
         bridged = prose and bool(spoken) and {*languages} != {spoken}
         if bridged and spoken in languages:
             gap = gap_of(index.space.model for indexes in dense_of.values() for index in indexes if index.size())
