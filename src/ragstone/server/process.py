@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import gc
 import socket
 import sys
 import time
@@ -16,6 +18,7 @@ from uvicorn.supervisors import Multiprocess
 
 from ..errors import InputError, SettingsError
 from ..settings import Settings
+from .accepting import OneByOne, Places
 from .accounts import Accounts
 from .app import create_app, server_parts
 from .auth import is_loopback, local_token
@@ -30,6 +33,9 @@ KEEP_ALIVE: Final = 75
 SWITCH_SECONDS: Final = 0.0005
 """For so long one thread may keep the interpreter from another: a tenth of what is usual, so that the event loop does
 not wait behind searches (docs/decisions/0021-speed.md)."""
+GARBAGE_AFTER: Final = 10_000
+"""Objects that were made and not let go before cycles are looked for; 700 is usual. Results that are kept hold many and
+form no cycles, and looking through them took a twentieth of a search."""
 
 
 def listen(settings: Settings) -> socket.socket:
@@ -89,6 +95,10 @@ class _Application:
 
     def __call__(self) -> ASGIApp:
         sys.setswitchinterval(SWITCH_SECONDS)
+        gc.set_threshold(GARBAGE_AFTER)
+        loop = asyncio.get_running_loop()
+        if isinstance(loop, OneByOne) and self.parts.settings.server.workers > 1:
+            loop.places = Places(self.parts.settings.data.folder)
         return create_app(self.parts())
 
 
@@ -105,7 +115,7 @@ def run(
         _Application(parts), factory=True, workers=chosen.workers, log_config=None,
         access_log=False, server_header=False, date_header=True, proxy_headers=False, ws="none", backlog=BACKLOG,
         timeout_keep_alive=KEEP_ALIVE, timeout_graceful_shutdown=max(1, round(chosen.drain_seconds)),
-        http=Protocol, lifespan="on",
+        http=Protocol, lifespan="on", loop="ragstone.server.accepting:OneByOne",
     )  # fmt: skip
     workers = Workers(parts, chosen.job_workers)
     workers.start()

@@ -14,6 +14,12 @@ HINT: Final = "Send the request as an HTTP library makes it; an address has at m
 
 
 class Protocol(HttpToolsProtocol):
+    def on_headers_complete(self) -> None:
+        super().on_headers_complete()
+        places = getattr(self.loop, "places", None)
+        if places is not None and self.cycle is not None and places.too_many(len(self.connections)):
+            self.cycle.keep_alive = False
+
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's shape
         """What cannot be read as a request is answered, and the connection is closed."""
         _, headers, body = problem(InputError("this is no HTTP request that can be read.", HINT), token_hex(8))
