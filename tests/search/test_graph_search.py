@@ -188,3 +188,28 @@ def test_off_is_hybrid(tmp_path: Path) -> None:
         kb.graph.build()
         for mode in ("mixed", "graph"):
             assert uris(kb, "Who is Helga Brandt?", mode) == uris(kb, "Who is Helga Brandt?", "hybrid")
+
+
+def test_turns_of_a_day_that_the_question_names_come_first(tmp_path: Path) -> None:
+    days = {"d0": "8.5.2023", "d1": "20230608", "d2": "2023-07-08", "d3": "2023-08-01"}
+    things = ("door", "roof", "wheel", "gate")
+    said = [(uri, f"session {day}", f"Mira: I painted the {thing} of the mill.", {})
+            for (uri, day), thing in zip(days.items(), things, strict=True)]  # fmt: skip
+    with opened(tmp_path / "kb") as kb:
+        kb.add_texts(said)
+        kb.graph.build()
+        for month, at in (("June", "d1"), ("August", "d3"), ("July 2023", "d2"), ("Mai", "d0")):
+            assert uris(kb, f"What did Mira paint at the mill in {month}?", "mixed")[0] == at
+        other, without = (uris(kb, f"What did Mira paint at the mill{when}?", "mixed") for when in (" in June 2021", ""))
+        assert other == without
+
+
+def test_what_else_a_document_says_of_it_speaks_for_its_best_passage(tmp_path: Path) -> None:
+    once = "Mira: The mill has a new wheel.\n"
+    filler = "".join(f"Jon: On day {day} the weather at the harbour was dull and I read the papers.\n" for day in range(25))
+    often = f"{once}{filler}Mira: The wheel of the mill turns again.\n{filler}Jon: I heard of the wheel at the mill.\n"
+    with opened(tmp_path / "kb") as kb:
+        kb.add_texts([("once", "", once + filler, {}), ("often", "", often, {})])
+        kb.add_texts([(f"x{i}", "", f"Jon: Note {i}: the ferry left on time.", {}) for i in range(30)])
+        kb.graph.build()
+        assert uris(kb, "Has Mira seen the wheel of the mill?", "mixed")[0] == "often"

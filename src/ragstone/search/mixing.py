@@ -1,15 +1,16 @@
 """The stage of a search that asks the knowledge graph: what else belongs to the question and to the first hits.
 
-Four things speak for a passage beside its own score: it opens with a name that the question names (a speaker, a
-headword); the passages beside it are hits; a walk from the first hits through rare entities leads to it; and the words
-of the question once more, which vectors moved by feedback lose. A document that was shown already then stands back, so
-that ten hits are ten pieces of evidence. Weights: docs/decisions/0032-graph-retrieval.md.
+What speaks for a passage beside its own score: it opens with a name that the question names (a speaker, a headword);
+it is of a day that the question names; the passages beside it are hits, or others of its document; a walk from the
+first hits through rare entities leads to it; and the words of the question once more, which vectors moved by feedback
+lose. A document that was shown already then stands back, so that ten hits are ten pieces of evidence. Weights:
+docs/decisions/0032-graph-retrieval.md.
 """
 
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal
@@ -17,8 +18,9 @@ from typing import Final, Literal
 import numpy as np
 
 from ..protocols import GraphSearch, Ids, Scores, Store
+from ..text.dates import Day, dates_in, falls
 from ..types import Chunk, Hit, Mode
-from .talk import is_talk, speaker, turns_beside
+from .talk import days_of, is_talk, speaker, turns_beside
 
 FIRST: Final = 3
 """Hits from which a way to another is told."""
@@ -36,19 +38,22 @@ Ranking = tuple[Ids, Scores, Scores, Scores]
 @dataclass(frozen=True, slots=True)
 class Mixing:
     """Weights on a scale on which the best fused score is 1. `depth`: hits that are looked at, `around`: the best of
-    them, whose neighbours are."""
+    them, whose neighbours are; `also`: other hits of a document that speak for its best one."""
 
     opening: float = 0.3
-    beside: float = 0.2
+    dated: float = 0.3
+    beside: float = 0.3
+    within: float = 0.1
     bridge: float = 0.1
     words: float = 0.15
     again: float = 0.2
-    depth: int = 60
+    depth: int = 100
     around: int = 20
+    also: int = 2
 
 
 TALK: Final = Mixing()
-PROSE: Final = Mixing(opening=0.0, beside=0.0, bridge=0.3, words=0.0, again=0.0)
+PROSE: Final = Mixing(opening=0.0, dated=0.0, beside=0.0, within=0.0, bridge=0.3, words=0.0, again=0.0)
 """Where the best hits are no turns: there the walk alone was measured to help, and the rest to cost."""
 
 
@@ -100,8 +105,17 @@ def consult(
     best = store.chunks(ids[: TALK.around].tolist())
     talk = is_talk(best, TURNS)
     mixing = TALK if talk else PROSE
-    mixed = _mixed(ranking, best, (walked, shares), names, store, allow, mixing, spread=spread)
+    asked = _Asked(names, dates_in(query))
+    mixed = _mixed(ranking, best, (walked, shares), asked, store, allow, mixing, spread=spread)
     return replace(mixed, steady=steady, bridge=0.0 if talk else mixing.bridge)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What a question names: forms of entities, case folded, and days."""
+
+    names: frozenset[str]
+    days: frozenset[Day]
 
 
 def _unchanged(ranking: Ranking, *, behind: bool = False) -> Mixed:
@@ -124,7 +138,7 @@ def _mixed(
     ranking: Ranking,
     near: Sequence[Chunk],
     walk: tuple[Ids, Scores],
-    names: frozenset[str],
+    asked: _Asked,
     store: Store,
     allow: Mapping[str, Ids | None],
     mixing: Mixing,
@@ -140,15 +154,12 @@ def _mixed(
     graph = _on(every, walked, shares, np.nan)
     top = float(own.max()) if len(own) else 0.0
     own = own / top if top > 0.0 else own
+    alone = dict(zip(every.tolist(), own.tolist(), strict=True))
     high = float(np.nanmax(lex)) if np.isfinite(lex).any() else 0.0
     total = own + mixing.bridge * np.nan_to_num(graph)
     if high > 0.0:
         total = total + mixing.words * np.nan_to_num(lex) / high
-    gains = (
-        {}
-        if not mixing.beside
-        else _beside(store, near, dict(zip(every.tolist(), own.tolist(), strict=True)), allow, mixing)
-    )
+    gains = _beside(store, near, alone, allow, mixing) if mixing.beside else {}
     new = np.setdiff1d(np.array(list(gains), dtype=np.int64), every)
     if len(new):
         both = np.concatenate([every, new])
@@ -160,11 +171,9 @@ def _mixed(
     total[np.searchsorted(every, list(gains))] += list(gains.values())
     order = np.lexsort((every, -total))[: mixing.depth]
     found = best | _found(store, [i for i in every[order].tolist() if i not in best])
-    asked = set(ids.tolist())
-    for position in order.tolist():
-        chunk = found.get(int(every[position]))
-        if chunk is not None and chunk.id in asked and speaker(chunk) in names:
-            total[position] += mixing.opening
+    looked = [found[i] for i in every[order].tolist() if i in found]
+    for gain in (_opening(looked, alone, asked, mixing), _within(looked, alone, mixing)):
+        total[np.searchsorted(every, list(gain))] += list(gain.values())
     order = np.lexsort((every, -total))
     if spread:
         order = _spread(order, every, total, found, mixing)
@@ -187,6 +196,30 @@ def _beside(
         for other in ids:
             if other in own or wanted is None or bool(np.isin(other, wanted)):
                 gains[other] = gains.get(other, 0.0) + mixing.beside * own[hit]
+    return gains
+
+
+def _opening(looked: Sequence[Chunk], alone: Mapping[int, float], asked: _Asked, mixing: Mixing) -> dict[int, float]:
+    """What opens with a name, or is of a day, that the question names."""
+    gains = dict.fromkeys((chunk.id for chunk in looked), 0.0)
+    for chunk in looked if mixing.opening else ():
+        if chunk.id in alone and speaker(chunk) in asked.names:
+            gains[chunk.id] += mixing.opening
+    for chunk in looked if mixing.dated and asked.days else ():
+        if any(falls(day, wanted) for day in days_of(chunk) for wanted in asked.days):
+            gains[chunk.id] += mixing.dated
+    return gains
+
+
+def _within(looked: Sequence[Chunk], alone: Mapping[int, float], mixing: Mixing) -> dict[int, float]:
+    """The best passage of each document, with its share of the scores of the next ones there."""
+    of_document: defaultdict[int, list[tuple[float, int]]] = defaultdict(list)
+    for chunk in looked if mixing.within else ():
+        of_document[chunk.document_id].append((-alone.get(chunk.id, 0.0), chunk.id))
+    gains: dict[int, float] = {}
+    for hits in of_document.values():
+        (_, best), *others = sorted(hits)
+        gains[best] = mixing.within * -sum(score for score, _ in others[: mixing.also])
     return gains
 
 

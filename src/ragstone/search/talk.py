@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from ..protocols import Store
+from ..text.dates import Day, dates_in
 from ..text.turns import LONG
 from ..types import Chunk
 
@@ -15,6 +16,8 @@ _SPEAKER: Final = re.compile(r"[^\W\d_][^\n:|=(){}\[\];]{0,40}:\s+\S")
 _MARK: Final = re.compile(r"[\s>*_#-]*")
 BESIDE: Final = 2
 """Turns before and after one that are beside it."""
+HEAD: Final = 60
+"""Characters of a turn in which its date stands, if it has one."""
 GAP: Final = 2
 """Documents of others between two neighbours that are looked over, and as many that were removed."""
 
@@ -36,6 +39,11 @@ def speaker(chunk: Chunk) -> str:
     text = chunk.text.strip()
     name, colon, _ = text.partition(":")
     return name.strip().casefold() if colon and "\n" not in text else ""
+
+
+def days_of(chunk: Chunk) -> frozenset[Day]:
+    """Of which days a turn is, as its title, the name of its document or its first characters say."""
+    return dates_in(f"{chunk.title}\n{chunk.uri}\n{chunk.text[:HEAD]}")
 
 
 def turns_beside(store: Store, chunks: Sequence[Chunk]) -> Mapping[int, list[int]]:
