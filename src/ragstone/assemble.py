@@ -240,6 +240,7 @@ def _parts(
         prewarm=caches.prewarm if ready else 0,
         count_questions=caches.prewarm > 0,
         background=background and role != "answers",
+        upkept=role == "answers",
         evidence_depth=EVIDENCE_DEPTH,
         vector_structure=settings.search.vector_index,
         vector_components=settings.search.vector_pca,

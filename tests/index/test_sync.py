@@ -20,7 +20,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from index_process import SPACE, embed, open_index, terms_of, vector_of
 from prepared import content_hash, prepared
-from ragstone.errors import DiskFull, NotFound, StoreBusy
+from ragstone.errors import DiskFull, NotFound, StoreBusy, StoreDamaged
 from ragstone.index import postings, sealing, sync
 from ragstone.index.indexer import Indexer
 from ragstone.index.lexical import SegmentInfo
@@ -266,6 +266,62 @@ def test_a_small_file_beside_a_large_one_is_not_worth_it() -> None:
     assert names(1_000, 100) == ["1000", "100"]
     assert names(10_000, 50, 60) == ["50", "60"]
     assert names(400_000, 200_000) == []
+
+
+def test_what_others_wrote_to_files_leaves_memory(store: SqliteStore) -> None:
+    """A process that answers never writes files: it opens those of the process that does."""
+    reader = open_index(store, writable=False)
+    writer = open_index(store, seal_rows=1)
+    for number in range(6):
+        for text in (f"word text {number} part{part} " for part in range(3)):
+            store.put("c", [prepared(f"d{number}-{text}", [text])])
+            embed(store, [text])
+        writer.refresh()
+        writer.seal()
+        store.delete("c", [f"d{number}-word text {number} part1 "])
+        reader.refresh()
+        before = results(reader)
+        assert reader.lexical.tail_size() == 2
+        reader.adopt()
+        assert reader.lexical.tail_size() == 0
+        assert reader.vectors(SPACE.id).tail_size() == 0  # type: ignore[union-attr]
+        assert results(reader) == before == results(open_index(store, writable=False))
+    with sealing.indexer_lock(store.folder):
+        sealing.remove_orphans(store, grace_seconds=0)
+    names = {info.name for index in (reader.lexical, reader.vectors(SPACE.id)) for info in index.segment_infos()}  # type: ignore[union-attr]
+    assert names == {file.name for file in files(store)}
+    assert reader.verify().clean
+
+
+def test_a_vector_that_is_newer_than_the_file_stays(store: SqliteStore) -> None:
+    fill(store, 2)
+    reader, writer = open_index(store, writable=False), open_index(store, seal_rows=1)
+    writer.seal()
+    store.put_embeddings(SPACE.id, {content_hash("word text 1 part1 "): vector_of("something else")})
+    reader.refresh()
+    before = results(reader)
+    reader.adopt()
+    assert reader.vectors(SPACE.id).tail_size() == 1  # type: ignore[union-attr]
+    assert results(reader) == before
+    assert reader.verify().clean
+
+
+def test_files_that_were_damaged_are_not_taken(store: SqliteStore) -> None:
+    fill(store, 2)
+    reader, writer = open_index(store, writable=False), open_index(store, seal_rows=1)
+    writer.seal()
+    before = results(reader)
+    for file in files(store):
+        file.write_bytes(b"\0" * file.stat().st_size)
+    with pytest.raises(StoreDamaged):
+        reader.adopt()
+    assert results(reader) == before
+    writer = open_index(store, seal_rows=1)  # notices, and makes them again
+    assert writer.notes
+    writer.seal()
+    reader.adopt()
+    assert reader.lexical.tail_size() == 0
+    assert results(reader) == before
 
 
 def test_only_who_holds_the_lock_seals(store: SqliteStore) -> None:
@@ -578,6 +634,10 @@ class Followers(RuleBasedStateMachine):
     @rule(which=st.integers(0, 1))
     def seal(self, which: int) -> None:
         self.indexes[which].seal(rows=1)
+
+    @rule(which=st.integers(0, 1))
+    def adopt(self, which: int) -> None:
+        self.indexes[which].adopt()
 
     @rule(which=st.integers(0, 1))
     def reopen(self, which: int) -> None:

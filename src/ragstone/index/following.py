@@ -9,7 +9,7 @@ where below the present a follower begins.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from ..errors import StoreDamaged
@@ -17,7 +17,7 @@ from ..protocols import Segment, Store
 from ..types import Change, Chunk, Space, SpaceUse, Terms
 from .from_store import FromStore
 from .lexical import Bm25Index
-from .sealing import SEGMENTS, dead_ids
+from .sealing import SEGMENTS, Sealable, dead_ids
 from .vector_codes import Structure
 from .vectors import FlatVectorIndex
 
@@ -193,10 +193,7 @@ class Following:
         """The indexes, and for each set ("" or its space) that has to be made again the reason."""
         uses = tuple(self._store.space_uses(self._collection))
         spaces = self.followed(uses)
-        groups: dict[str, list[Segment]] = {"": [], **{space.id: [] for space in spaces}}
-        for segment in published:
-            if segment.kind == "lexical" or (segment.kind == "vector" and segment.space in groups):
-                groups[segment.space if segment.kind == "vector" else ""].append(segment)
+        groups = self._groups(published, [space.id for space in spaces])
         vectors = {space.id: self.rows.new_vectors(space) for space in spaces}
         lexical = Bm25Index()
         problems: dict[str, str] = {}
@@ -216,9 +213,41 @@ class Following:
                     problems[space] = error.message
         return State(lexical, vectors, watermarks, 0, 0, uses), problems
 
+    def adopt(self) -> bool:
+        """Takes files that other processes published in the place of rows in memory and of older files; nothing that is
+        found changes by it. False where they do not fit what is held. Raises StoreError."""
+        self.refresh()
+        state = self.state
+        published = self._store.segments(self._collection)
+        found = self.identity(published, state)
+        if found == self.published:
+            return True
+        groups = self._groups(published, state.vectors)
+        first = self._store.first_seq()
+        if any(group and group[0].watermark > state.seq for group in groups.values()):
+            return False  # of a moment that is not followed yet
+        if any(not groups[space] or groups[space][0].watermark < first - 1 for space in self.remade):
+            return False  # what was wrong with them still is
+        for space, group in groups.items():
+            index: Sealable = state.vectors[space] if space else state.lexical
+            if not index.replace([(self._store.folder / SEGMENTS / s.name, s.checksum) for s in group]):
+                return False
+            state.watermarks[space] = group[0].watermark if group else 0
+            self.remade.discard(space)
+        self.published = found
+        return True
+
     def note_published(self) -> None:
         """What is published now is what is held."""
         self.published = self.identity(self._store.segments(self._collection), self.state)
+
+    def _groups(self, published: Sequence[Segment], spaces: Iterable[str]) -> dict[str, list[Segment]]:
+        """The files of each set ("" or its space)."""
+        groups: dict[str, list[Segment]] = {"": [], **{space: [] for space in spaces}}
+        for segment in published:
+            if segment.kind == "lexical" or (segment.kind == "vector" and segment.space in groups):
+                groups[segment.space if segment.kind == "vector" else ""].append(segment)
+        return groups
 
     def identity(self, segments: Sequence[Segment], state: State) -> tuple[tuple[str, bytes], ...]:
         ours = state.vectors.keys()

@@ -21,7 +21,7 @@ class Indexer:
     """Every `period` seconds brings the indexes up to date and seals what is worth it. `indexes` is asked each time
     for those that are open. What did not change for `rest` seconds is consolidated. An error (disk full, store busy)
     goes to `on_error`, and the next attempt waits longer, up to a minute: nothing is lost meanwhile, since all of it
-    stands in the store."""
+    stands in the store. Where it does not write, it opens what others write."""
 
     def __init__(
         self,
@@ -30,11 +30,13 @@ class Indexer:
         on_error: Callable[[RagstoneError], None],
         period: float = PERIOD_SECONDS,
         rest: float = REST_SECONDS,
+        writes: bool = True,
     ) -> None:
         self._indexes = indexes
         self._on_error = on_error
         self._period = period
         self._rest = rest
+        self._writes = writes
         self._changed: WeakKeyDictionary[CollectionIndex, tuple[tuple[int, int], float]] = WeakKeyDictionary()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
@@ -63,6 +65,9 @@ class Indexer:
         for index in self._indexes():
             try:
                 index.refresh()
+                if not self._writes:
+                    index.adopt()
+                    continue
                 index.seal()
                 if self._rests(index):
                     index.consolidate()

@@ -8,14 +8,13 @@ chunks are live, never on the history of adds, deletes, seals and merges.
 A search works on the snapshot it finds and never waits; changes build a new snapshot under one lock. For whoever
 follows the operation log (index/sync.py):
 
-    open      `replace([(path, checksum, dead), ...])`, then `add`/`delete` for the changes after the watermark
+    open      `open_segment(path, checksum, dead)`, then `add`/`delete` for the changes after the watermark
     follow    `add`, `delete`; both may be repeated
     seal      `checksum, rows = seal(path)` writes the tail; publish the file with the seq applied before the call
     merge     `checksum, rows = merge(path, names)` writes one file in the place of several; publish, then remove
               the old files (a search in flight keeps its mapping)
     publish   `segment_infos()` and `dead_ids(name)` describe what is open
-    another process published: `replace` with the new set, where each `dead` includes every delete that this
-              index applied already; rows of the tail that stand in a new segment leave the tail
+    another process published: `replace([(path, checksum), ...])` with the new set
     verify    `digests()` against `postings.bag_digest(terms)`
 
 `name` is the file's name. Nothing here deletes files or knows of log positions.
@@ -35,8 +34,9 @@ from ..types import Terms
 from .bm25 import K1, SAMPLE, B, Snapshot, View, first_scattered
 from .postings import Keys, build_postings, merge_postings, open_postings, write_postings
 
-# A tail segment is merged with the one before it unless that one is at least this many times larger: the tail
-# has at most log4(rows) segments, and a row is moved a small number of times.
+# Where the tail has more segments, the young ones are merged: each with the one before it unless that one is at least
+# _TAIL_RATIO times larger, so that a row is moved a small number of times and few changes wait for a merge.
+_TAIL_SEGMENTS = 8
 _TAIL_RATIO = 4
 
 
@@ -76,7 +76,8 @@ class Bm25Index(LexicalIndex):
             if not chosen:
                 return
             view = View(build_postings([int(given[i]) for i in chosen], [terms[i] for i in chosen]))
-            self._set(tail=_settle((*self._tail, view)))
+            tail = (*self._tail, view)
+            self._set(tail=_settle(tail) if len(tail) > _TAIL_SEGMENTS else tail)
 
     def delete(self, ids: Iterable[int]) -> None:
         given = np.unique(np.fromiter(ids, dtype=np.int64))
@@ -130,20 +131,25 @@ class Bm25Index(LexicalIndex):
             with self._lock:
                 self._set(sealed=(*self._sealed, view), tail=self._outside((view,)))
 
-    def replace(self, segments: Sequence[tuple[Path, bytes, Ids]]) -> None:
-        """Makes (path, checksum, dead ids) the set of sealed segments in one step. A file that is open already is
-        kept as it is, with `dead` added to what it knows. Raises StoreDamaged, and then nothing changed."""
+    def replace(self, segments: Sequence[tuple[Path, bytes]]) -> bool:
+        """Makes the files (path, checksum) the set of sealed segments in one step. Nothing that is found changes by
+        it: rows of theirs that are not live here are dead in them, and what stands in none of them stays in the tail.
+        This index must have seen every change that the files hold. False where a row would be missed, and then nothing
+        changed. Raises StoreDamaged, as before."""
         with self._maintenance:
-            known = {v.path: v for v in self._sealed}
-            opened = {
-                path: View(open_postings(path, checksum), None, path, checksum)
-                for path, checksum, _ in segments
-                if path not in known or known[path].checksum != checksum
-            }
+            known = {(v.path, v.checksum) for v in self._sealed}
+            opened = {pair: View(open_postings(*pair), None, *pair) for pair in segments if pair not in known}
             with self._lock:
-                current = {v.path: v for v in self._sealed} | opened
-                views = tuple(current[path].without(dead) for path, _, dead in segments)
-                self._set(sealed=views, tail=self._outside(tuple(opened.values())))
+                live = self.ids()
+                views = {(v.path, v.checksum): v for v in self._sealed}
+                for pair, view in opened.items():
+                    views[pair] = view.without(np.setdiff1d(view.postings.ids, live, assume_unique=True))
+                sealed = tuple(views[pair] for pair in segments)
+                tail = self._outside(tuple(opened.values()))
+                if sum(v.live for v in (*sealed, *tail)) != len(live):
+                    return False
+                self._set(sealed=sealed, tail=tail)
+                return True
 
     def seal(self, path: Path) -> tuple[bytes, int]:
         """Writes the live rows of the tail to `path` and opens it in their place: (checksum, rows). What is added

@@ -77,8 +77,9 @@ def build_postings(ids: Sequence[int], terms: Sequence[Terms]) -> Postings:
     rank[order] = np.arange(len(given))
     every = np.frombuffer(b"".join([t.keys for t in terms]), dtype="<u8")
     counts = np.fromiter((len(t.keys) // 8 for t in terms), dtype=np.int64, count=len(given))
-    keys, numbers = np.unique(every, return_inverse=True)
-    pairs = np.sort((numbers.astype(np.int64) << 32) | np.repeat(rank, counts))
+    keys = _distinct(every)
+    # np.unique(…, return_inverse=True) takes half as long again
+    pairs = np.sort((np.searchsorted(keys, every) << 32) | np.repeat(rank, counts))
     first = np.flatnonzero(np.diff(pairs, prepend=-1))
     tfs = np.diff(first, append=len(pairs))
     pairs = pairs[first]
@@ -104,9 +105,7 @@ def merge_postings(parts: Sequence[tuple[Postings, Mask | None]]) -> Postings:
     rank = np.empty(len(ids), dtype=np.int64)
     rank[order] = np.arange(len(ids))
     moved = np.split(rank, np.cumsum([len(k) for k in kept])[:-1]) if kept else []
-    keys = np.sort(np.concatenate([p.keys for p, _ in parts])) if parts else np.empty(0, dtype=np.uint64)
-    # np.unique takes six times as long
-    keys = keys[np.flatnonzero(np.append(True, keys[1:] != keys[:-1])[: len(keys)])]
+    keys = _distinct(np.concatenate([np.empty(0, dtype=np.uint64), *(p.keys for p, _ in parts)]))
     counts = [_live_counts(p, mask) for p, mask in parts]
     places = [np.searchsorted(keys, p.keys) for p, _ in parts]
     sizes = np.zeros(len(keys), dtype=np.int64)
@@ -139,6 +138,12 @@ def merge_postings(parts: Sequence[tuple[Postings, Mask | None]]) -> Postings:
         docs, tfs = docs[within], tfs[within]
     all_lengths = np.concatenate(lengths) if lengths else np.empty(0, dtype=np.uint32)
     return Postings(ids[order], all_lengths[order], keys[present], starts, docs, tfs)
+
+
+def _distinct(keys: Keys) -> Keys:
+    """Sorted. np.unique takes six times as long."""
+    rising = np.sort(keys)
+    return rising[np.flatnonzero(np.append(True, rising[1:] != rising[:-1])[: len(rising)])]
 
 
 def bag_digest(terms: Terms) -> int:

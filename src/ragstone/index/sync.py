@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Literal
 
-from ..errors import DiskFull, NotFound, StoreBusy, StoreReadOnly
+from ..errors import DiskFull, NotFound, StoreBusy, StoreDamaged, StoreReadOnly
 from ..faults import reach
 from ..protocols import CollectionView, Store, VectorIndex
 from ..types import Chunk, Progress, ProgressCallback, Space, Terms, VerifyReport
@@ -113,6 +113,16 @@ class CollectionIndex(CollectionView):
         """Raises NotFound where the collection was dropped, StoreError."""
         self._held.refresh()
 
+    def adopt(self) -> None:
+        """Lets go of what other processes have written to files since: memory holds no more than they still have to
+        write, and files that they merged can go. Searches find the same and do not wait. Raises StoreError."""
+        with self._sealing:
+            if any(self._held.adopt() for _ in range(TRIES)):
+                return
+            with self._held.lock:
+                self._held.state = self._held.open()
+                self._held.follow()
+
     # ------------------------------------------------------------------ sealing
 
     def seal(self, *, rows: int | None = None, quick: bool = False) -> bool:
@@ -198,9 +208,14 @@ class CollectionIndex(CollectionView):
             ours = {name for name, _ in self._held.published} | used
             vanished = [name for name in ours if not (self._store.folder / SEGMENTS / name).exists()]
             others = self._held.identity(published, self._held.state) != self._held.published
-            if others or (vanished and not self._held.remade):
+            if (others or (vanished and not self._held.remade)) and not (others and self._taken()):
                 self._held.state = self._held.open()
                 self._held.follow()
+
+    def _taken(self) -> bool:
+        with suppress(StoreDamaged):  # made again from the store below
+            return self._held.adopt()
+        return False
 
     def _seal_set(self, space: str, rows: int, most: int | None) -> bool:
         state = self._held.state

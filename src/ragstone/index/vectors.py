@@ -253,6 +253,28 @@ class FlatVectorIndex(VectorIndex):
                 tail = tuple(v.without(view.source.ids) for v in self._tail)
                 self._set(sealed=(*self._sealed, view), tail=tuple(v for v in tail if v.live))
 
+    def replace(self, segments: Sequence[tuple[Path, bytes]]) -> bool:
+        """Makes the files (path, checksum) the set of sealed segments in one step. Nothing that is found changes by
+        it; see `Bm25Index.replace`."""
+        with self._maintenance:
+            known = {(v.path, v.checksum) for v in self._sealed}
+            opened = {pair: self._open(*pair) for pair in segments if pair not in known}
+            with self._lock:
+                live = self.ids()
+                views = {(v.path, v.checksum): v for v in self._sealed}
+                tail = self._tail
+                for pair, view in opened.items():
+                    later = _differing(view, tail)  # embedded again since the file was written
+                    missing = np.setdiff1d(view.source.ids, live, assume_unique=True)
+                    views[pair] = view.without(np.union1d(missing, later))
+                    tail = tuple(v.without(views[pair].live_ids()) for v in tail)
+                sealed = tuple(views[pair] for pair in segments)
+                tail = tuple(v for v in tail if v.live)
+                if sum(v.live for v in (*sealed, *tail)) != len(live):
+                    return False
+                self._set(sealed=sealed, tail=tail)
+                return True
+
     def seal(self, path: Path) -> tuple[bytes, int]:
         """Writes the live rows of the tail to `path` and opens it in their place: (checksum, rows). What is added
         meanwhile stays in the tail. Raises DiskFull, StoreReadOnly, StoreError, and then the tail is as before."""
@@ -334,6 +356,19 @@ def _best(
     scores = np.concatenate([inner_products(view.source.read(rows), query) for view, rows, _ in parts])
     order = np.lexsort((ids, -scores))[:k]
     return ids[order], scores[order]
+
+
+def _differing(view: _View, others: Sequence[_View]) -> Ids:
+    """Ids whose rows in `others` are not those of `view`, sorted."""
+    found = []
+    for other in others:
+        ids = np.sort(other.live_ids())
+        own, rows = view.source.ids[view.rows_of(ids)], other.rows_of(ids)
+        shared = np.isin(other.source.ids[rows], own)
+        rows = rows[shared][np.argsort(other.source.ids[rows[shared]])]
+        same = (view.source.read(view.rows_of(own)) == other.source.read(rows)).all(axis=1)
+        found.append(own[~same])
+    return np.unique(np.concatenate([*found, view.source.ids[:0]]))
 
 
 def _largest_norm(floats: Floats) -> float:

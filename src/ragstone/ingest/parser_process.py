@@ -83,7 +83,7 @@ def main(descriptor: int) -> None:
 
 
 def _give_way() -> None:
-    os.nice(_NICE)
+    os.setpriority(os.PRIO_PROCESS, 0, max(_NICE, os.getpriority(os.PRIO_PROCESS, 0)))  # whoever starts it gave way too
     with contextlib.suppress(OSError):  # Linux weighs whole sessions against each other where it groups them
         Path("/proc/self/autogroup").write_text(str(_NICE), encoding="ascii")
 

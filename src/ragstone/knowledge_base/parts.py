@@ -69,6 +69,8 @@ class Parts:
     prewarm: int
     count_questions: bool
     background: bool
+    upkept: bool
+    """Other processes write the indexes' files, and this one opens them."""
     evidence_depth: int
     vector_structure: Structure
     vector_components: int

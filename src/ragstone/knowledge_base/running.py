@@ -49,8 +49,8 @@ class Running:
             if held is None:
                 self.store.revision(collection)
                 held = self._indexes[collection] = self.parts.open_index(collection)
-                if self.parts.background and self._indexer is None:
-                    self._indexer = Indexer(self._open_indexes, on_error=_report)
+                if self._indexer is None and (self.parts.background or self.parts.upkept):
+                    self._indexer = Indexer(self._open_indexes, on_error=_report, writes=self.parts.background)
                     self._indexer.start()
                     if self.embedding is not None:
                         self.embedding.start()
@@ -96,7 +96,7 @@ class Running:
         index = self.index(collection)
         index.refresh()
         try:
-            index.seal(quick=self._indexer is not None)  # which does the rest
+            index.seal(quick=self.parts.background and self._indexer is not None)  # which does the rest
         except StoreError as error:
             _report(error)
         self.wake()

@@ -34,6 +34,9 @@ SHORT_LIFE_SECONDS: Final = 30.0
 OPEN_TENANTS: Final = 4
 UPKEEP_SECONDS: Final = 5.0
 """Between two looks for new collections."""
+NICENESS: Final = 10
+"""Of processes that do jobs: a tenth of the share of one that answers, where both want the processor
+(docs/decisions/0021-speed.md)."""
 PARENT_DEATH: Final = 1
 """PR_SET_PDEATHSIG."""
 
@@ -43,6 +46,7 @@ log = logging.getLogger(__name__)
 def work(parts: ServerParts) -> None:
     """In a process of its own: does jobs until SIGTERM, and embeds what others left. The default tenant's data stay
     open: whoever adds to them from the command line leaves the vectors to this process."""
+    os.setpriority(os.PRIO_PROCESS, 0, max(NICENESS, os.getpriority(os.PRIO_PROCESS, 0)))
     data = parts.settings.data.folder
     counted = Pages(data / FOLDER)
     counted.join(PAGE)
