@@ -27,7 +27,7 @@ import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache, lru_cache
-from itertools import chain
+from itertools import chain, filterfalse
 from typing import Final, TypeVar
 
 import Stemmer
@@ -166,7 +166,7 @@ class _TermCache(_TokenCache[tuple[str, ...]]):
 
     def becoming(self, wanted: frozenset[str], tokens: set[str]) -> set[str]:
         """Those of `tokens` of which a term is wanted. Most were met before: then no token is looked at by itself."""
-        found = {token for token in tokens.difference(self) if not wanted.isdisjoint(self[token])}
+        found = {token for token in filterfalse(self.__contains__, tokens) if not wanted.isdisjoint(self[token])}
         for term in wanted:
             found.update(tokens.intersection(self._tokens.get(term, ())))
             found.update(tokens.intersection(self._old_tokens.get(term, ())))
