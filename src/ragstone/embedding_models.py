@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from os import cpu_count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,11 +19,13 @@ if TYPE_CHECKING:
     from .types import Space
 
 
-def model_registry(settings: Settings) -> ModelRegistry:
-    """Embedding models as the settings have them; each is loaded once, when it is first needed."""
+def model_registry(settings: Settings, processes: int = 1) -> ModelRegistry:
+    """Embedding models as the settings have them; each is loaded once, when it is first needed. The processor's cores
+    are shared among that many processes."""
     chosen = settings.embedding
     device = Device(chosen.provider, chosen.gpu_memory_mb)
-    return ModelRegistry(threads=chosen.threads, device=device, precision=chosen.precision)
+    threads = chosen.threads or -(-(cpu_count() or 1) // processes)
+    return ModelRegistry(threads=threads, device=device, precision=chosen.precision)
 
 
 def default_recipe(settings: Settings) -> Recipe:

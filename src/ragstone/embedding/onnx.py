@@ -63,8 +63,9 @@ class OnnxEmbedder:
     run until it is done, so a question never waits behind an ingest (precedence.py)."""
 
     def __init__(self, model: OnnxModel, tokenizer: Tokenizer, *, threads: int = 0, device: Device = CPU) -> None:
-        """`threads` is how many runs of a large call go on at once on a CPU (0: one for each core); each run has one
-        thread, which gives more texts a second than one run with several. On a GPU one run goes on at a time.
+        """`threads` is how many runs with passages, and how many with questions, go on at once on a CPU (0: one for
+        each core); each run has one thread, which gives more texts a second than one run with several. On a GPU one goes
+        on at a time.
         Raises SettingsError where the device cannot be used, ModelMissing, ModelMismatch."""
         self._tokenizer = tokenizer
         self._threads = (threads or cpu_count() or 1) if device.is_cpu else 1
@@ -74,6 +75,7 @@ class OnnxEmbedder:
         self._output, dimension = _output(self._session, model)
         self._model = replace(model, space=replace(model.space, dimension=dimension))
         self._slots = threading.BoundedSemaphore(self._threads)  # runs with passages, over all calls
+        self._asked = threading.BoundedSemaphore(self._threads)  # those with questions
 
     @property
     def space(self) -> Space:
@@ -116,7 +118,8 @@ class OnnxEmbedder:
         def run(group: list[int]) -> tuple[list[int], Vectors]:
             rows = [windows[i].ids for i in group]
             if not yielding:
-                return group, self._run(rows)
+                with self._asked:
+                    return group, self._run(rows)
             if background:
                 PRECEDENCE.wait(background=True)  # without a slot: passages that answer a question may need it
             with self._slots:

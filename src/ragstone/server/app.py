@@ -33,9 +33,11 @@ log = logging.getLogger(__name__)
 def server_parts(settings: Settings, environ: dict[str, str]) -> ServerParts:
     """Embedding models are shared by all tenants of the process. Where there are workers, the processes that answer
     leave upkeep to them."""
-    registry = embedding_models.model_registry(settings)
+    answering = embedding_models.model_registry(settings, settings.server.workers)
+    upkeep = embedding_models.model_registry(settings)
 
     def opener(role: assemble.Role) -> Callable[[Path], KnowledgeBase]:
+        registry = upkeep if role == "upkeep" else answering
         return lambda folder: assemble.open_knowledge_base(
             at(folder, settings), environ=environ, registry=registry, role=role
         )
