@@ -18,9 +18,9 @@ from ragstone.models import ModelRegistry
 from ragstone.protocols import Vectors
 from ragstone.text.centre import Centre
 
-SAME = ("cosine", "words", "subject", "differing", "nearly", "almost", "spelling", "letters", "longer", "order", "asks_more", "asks_partly")
-OTHER = ("cosine", "spelling", "longer", "fuller", "asks_else", "asks_more", "asks_partly")
-PRECISION = 0.978
+SAME = ("cosine", "words", "subject", "differing", "nearly", "almost", "swapped", "spelling", "letters", "longer", "order", "asks_more", "asks_partly")
+OTHER = ("cosine", "spelling", "longer", "fuller", "stretched", "asks_else", "asks_more", "asks_partly")
+PRECISION = 0.981
 """On the fitted half; on the other one it comes out a hundredth lower."""
 ORDERS = 3
 STEPS_OF_CASE = np.arange(-1.0, 2.01, 0.125)

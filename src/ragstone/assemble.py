@@ -18,7 +18,8 @@ from .cache.answers import KeptAnswer, decode, encode
 from .cache.file import Kept, remove
 from .cache.memory import MemoryCache
 from .cache.persistent import DiskCache, Persistent, TieredCache
-from .embedding.cached import CachedEmbedder
+from .embedding.cached import CachedEmbedder, SkimmingEmbedder
+from .embedding.kept import KeptEmbedder
 from .embedding.turn import DEEPEN_LOCK_FILE, turn
 from .embedding_models import EmbeddingModels, default_recipe, model_registry
 from .errors import SettingsError, StoreReadOnly
@@ -29,7 +30,7 @@ from .ingest.prepare import PrepareOptions
 from .ingest.sources import SourceOptions
 from .knowledge_base import KnowledgeBase, Parts
 from .language_models import background_model, language_model
-from .models import ModelRegistry
+from .models import DEFAULT_MODEL, ModelRegistry
 from .search.retriever import Retriever, Tuning
 from .settings import Settings
 from .spaces import Spaces
@@ -51,6 +52,8 @@ EVIDENCE_DEPTH = 10
 """Hits from which an answer is made."""
 QUERY_VECTORS = 2_000
 """Vectors of questions in memory: 3 MB of 384 numbers each."""
+LATELY = 512
+"""Vectors of passages that were judged or remembered last, in memory: 1.5 kB each."""
 OCR_MEMORY = 1536 << 20
 OCR_SECONDS = 120
 DAY = 86_400.0
@@ -167,6 +170,15 @@ def _parts(
     def made_by(space: str) -> str:
         return _made_by(settings, space, llm())
 
+    def example_cache(embedder: Embedder) -> Embedder:
+        return CachedEmbedder(lambda: embedder, embedder.space, vectors, "passage")
+
+    def shipped(embedder: Embedder) -> Embedder:
+        ours = registry.space(DEFAULT_MODEL)
+        if given or embedder.space != ours:  # only the name of our model's space tells the weights for certain
+            return example_cache(embedder)
+        return KeptEmbedder(lambda: embedder, ours, registry.vectors_folder())
+
     def worker(serving: Callable[[], bool]) -> EmbeddingWorker:
         from .embedding.workers import EmbeddingWorker
 
@@ -248,7 +260,10 @@ def _parts(
         language_models=local,
         merge_at=settings.memory.merge_at,
         intents=lambda: _intents(settings),
-        remembered=lambda embedder: CachedEmbedder(lambda: embedder, embedder.space, vectors, "passage"),
+        learned=example_cache if settings.memory.intents else shipped,
+        shipped=shipped,
+        skimming=lambda embedder: SkimmingEmbedder(partial(spaces.load, embedder.space.id), embedder.space),
+        lately=lambda embedder: CachedEmbedder(lambda: embedder, embedder.space, MemoryCache(LATELY), "passage"),
         gleans=Once(lambda: background_model(settings, "memory.model", local, llm, closers)),
         extractor=None if read_only else extractor,
         deepens=None if read_only else Once(deepening),

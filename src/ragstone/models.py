@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from .embedding import e5
+from .embedding import e5, kept
 from .embedding.onnx import OnnxEmbedder, OnnxModel, Pooling
 from .embedding.session import CPU, Device
 from .embedding.tokenizer import JsonTokenizer
@@ -153,6 +153,10 @@ class ModelRegistry:
             return self.load(model).space
         entry = find(model)
         return e5.space(self._precision) if entry.name == e5.NAME else _space(_local(entry), entry.dimension)
+
+    def vectors_folder(self) -> Path:
+        """Where vectors of texts that come with Ragstone are kept."""
+        return self._cache / kept.FOLDER
 
     def installed(self) -> list[dict[str, Any]]:
         """One row for each packaged model; `weights` is "ok", "missing" or "wrong hash"."""

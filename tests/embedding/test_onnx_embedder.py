@@ -13,6 +13,7 @@ from ragstone.embedding.onnx import OnnxEmbedder, OnnxModel, batches
 from ragstone.embedding.precedence import PRECEDENCE
 from ragstone.embedding.tokenizer import JsonTokenizer
 from ragstone.errors import ModelMismatch, ModelMissing
+from ragstone.models import DEFAULT_MODEL, ModelRegistry
 from ragstone.types import Space
 from tiny_model import DIMENSION, TABLE, WORDS, mean_of, write_tiny_model
 
@@ -150,3 +151,17 @@ def test_batches_cover_every_text_within_the_limit(lengths: list[int], limit: in
         assert len(group) == 1 or tokens <= limit
         assert tokens <= 1.1 * sum(lengths[i] for i in group)
         assert padded or len({lengths[i] for i in group}) == 1
+
+
+def test_passages_that_are_skimmed_share_runs(tmp_path: Path) -> None:
+    embedder = tiny(write_tiny_model(tmp_path), passage_prefix="p: ", max_tokens=6)
+    texts = ["red", "green", "red green blue red", "blue", ""] * 5
+    assert np.allclose(embedder.skim(texts), embedder.embed(texts, "passage"), atol=1e-6)
+    assert embedder.skim([]).shape == (0, DIMENSION)
+
+
+def test_the_packaged_model_skims_to_nearly_the_same_vectors() -> None:
+    embedder = ModelRegistry(threads=2).load(DEFAULT_MODEL)
+    texts = [f"The pump in hall {n} was repaired." for n in range(40)] + ["Die Pumpe läuft wieder.", "Anna likes tea."]
+    cosines = (embedder.skim(texts) * embedder.embed(texts, "passage")).sum(axis=1)
+    assert cosines.min() > 0.998

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ragstone.learn.extraction import extract
+from ragstone.learn.extraction import extract, untold
 from ragstone.learn.turns import Turn
 
 LABELLED = Path(__file__).parent / "labelled"
@@ -47,3 +47,11 @@ def test_an_answer_is_known_with_its_question() -> None:
 def test_many_sentences_stay_bounded() -> None:
     text = " ".join(f"We decided to use SQLite {n}." for n in range(5_000))
     assert 0 < len(extract(Turn("user", text))) <= 60
+
+
+def test_an_apostrophe_of_print_is_one() -> None:
+    for said in ("We’ve decided to use SQLite.", "Let’s go with SQLite for now."):
+        (found,) = extract(Turn("user", said))
+        (plain,) = extract(Turn("user", said.replace("’", "'")))
+        assert (found.type, found.text, found.confidence) == ("decision", said, plain.confidence)
+    assert untold(Turn("user", "I’ll look at the pump in the hall."), []) == []

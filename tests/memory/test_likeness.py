@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from ragstone.memory.likeness import THRESHOLD, likeness
+from ragstone.measure.merging_texts import OWN
+from ragstone.memory.likeness import CONTRARY, THRESHOLD, likeness
 from ragstone.memory.literal import literal, opposed
 from ragstone.models import ModelRegistry
 from ragstone.protocols import Embedder
@@ -50,3 +51,16 @@ def test_what_a_text_says_literally() -> None:
     assert said.denials == 1
     assert opposed(literal("it is on"), literal("it is off"))
     assert not opposed(literal("it is not off"), literal("it isn't off"))
+
+
+def test_what_cannot_be_like_is_told_so_and_nothing_else(embedder: Embedder, centre: Centre) -> None:
+    texts = [text for three in OWN[:12] for text in three] + ["", "ja", "3 bar", "a" * 5_000]
+    vectors = centre.away(embedder.embed(texts, "passage"))
+    cosines = vectors @ vectors.T
+    left_out = 0
+    for i, one in enumerate(texts):
+        for j, other in enumerate(texts):
+            whole, quick = (likeness(one, other, float(cosines[i, j]), least) for least in (0.0, CONTRARY))
+            assert quick == whole or (quick.similarity == 0.0 and whole.similarity < CONTRARY and not whole.contrary)
+            left_out += quick != whole
+    assert left_out > len(texts) ** 2 / 4

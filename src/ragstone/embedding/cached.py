@@ -10,6 +10,7 @@ import numpy as np
 from ..observe.instruments import looked_up
 from ..protocols import Cache, Embedder, Role, Vectors
 from ..types import Space
+from .onnx import OnnxEmbedder
 
 
 class CachedEmbedder:
@@ -40,8 +41,9 @@ class CachedEmbedder:
             return self._load().embed(texts, role)
         keys = [_key(self._mark, text) for text in texts]
         found = {key: self._cache.get(key) for key in dict.fromkeys(keys)}
-        for vector in found.values():
-            looked_up("vectors", vector)
+        if self._role == "query":
+            for vector in found.values():
+                looked_up("vectors", vector)
         known = {key: vector for key, vector in found.items() if vector is not None}
         missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
         if missing:
@@ -50,6 +52,22 @@ class CachedEmbedder:
                 known[key] = vector.copy()
                 self._cache.put(key, vector.copy())
         return np.stack([known[key] for key in keys])
+
+
+class SkimmingEmbedder:
+    """Embeds passages that are judged and not kept, as quickly as the model can. `load` gives the model."""
+
+    def __init__(self, load: Callable[[], Embedder], space: Space) -> None:
+        self._load = load
+        self._space = space
+
+    @property
+    def space(self) -> Space:
+        return self._space
+
+    def embed(self, texts: Sequence[str], role: Role) -> Vectors:
+        model = self._load()
+        return model.skim(texts) if role == "passage" and isinstance(model, OnnxEmbedder) else model.embed(texts, role)
 
 
 def _key(space: str, text: str) -> bytes:

@@ -24,6 +24,9 @@ Pooling = Literal["mean", "cls", "none"]
 # On a CPU each run has one text: as fast as any batch from 64 tokens on (batches of 8 are 10 to 20 % slower at 256),
 # and a vector depends on its text alone, also where activations are quantised by run. Others want large batches.
 DEVICE_BATCH_TOKENS = 16_384
+# Sentences of 18 tokens are too short for that: those of one length in runs of up to so many tokens take 0.6 of the
+# time, with vectors .999 alike (one scale for the activations of a run).
+SKIMMED_TOKENS = 128
 PADDING = 1.1  # a batch with padding may have this many times the tokens of its texts
 
 
@@ -84,10 +87,17 @@ class OnnxEmbedder:
     def embed(self, texts: Sequence[str], role: Role) -> Vectors:
         """See `Embedder.embed`. Longer texts than the window are cut into windows of equal size, whose vectors are
         averaged by their number of tokens."""
+        limit = 0 if self._device.is_cpu else DEVICE_BATCH_TOKENS
         if role == "passage":
-            return self._embed(texts, self._model.passage_prefix, yielding=True)
+            return self._embed(texts, self._model.passage_prefix, limit, yielding=True)
         with PRECEDENCE.question():
-            return self._embed(texts, self._model.query_prefix, yielding=False)
+            return self._embed(texts, self._model.query_prefix, limit, yielding=False)
+
+    def skim(self, texts: Sequence[str]) -> Vectors:
+        """Passages that are judged and not kept: quicker for many short ones, but a vector depends a little on the
+        texts beside it."""
+        limit = SKIMMED_TOKENS if self._device.is_cpu else DEVICE_BATCH_TOKENS
+        return self._embed(texts, self._model.passage_prefix, limit, yielding=True)
 
     @property
     def model(self) -> OnnxModel:
@@ -106,11 +116,11 @@ class OnnxEmbedder:
         """Tokens of the text alone."""
         return len(self._tokenizer.encode(text))
 
-    def _embed(self, texts: Sequence[str], prefix: str, *, yielding: bool) -> Vectors:
+    def _embed(self, texts: Sequence[str], prefix: str, limit: int, *, yielding: bool) -> Vectors:
+        """`limit`: tokens of a run of several texts."""
         sums = np.zeros((len(texts), self.space.dimension), np.float32)
         weights = np.zeros((len(texts), 1), np.float32)
         windows = [w for i, text in enumerate(texts) for w in self._windows(i, text, prefix)]
-        limit = 0 if self._device.is_cpu else DEVICE_BATCH_TOKENS
         groups = list(batches([len(w.ids) for w in windows], limit, padded="attention_mask" in self._inputs))
 
         background = PRECEDENCE.background

@@ -115,8 +115,9 @@ class IntentClassifier:
         spread = centred[:count] - _class_means(centred, everything, wide)[classes]
         covariance = spread.T @ spread
         covariance *= len(covariance) / max(float(np.trace(covariance)), 1e-12)
-        values, axes = np.linalg.eigh((1 - SHRINKAGE) * covariance + SHRINKAGE * np.eye(len(covariance)))
-        self._spread = axes / np.sqrt(values)
+        # any root of the inverse will do: only cosines are taken afterwards
+        root = np.linalg.cholesky((1 - SHRINKAGE) * covariance + SHRINKAGE * np.eye(len(covariance)))
+        self._spread = np.linalg.inv(root).T
         self._rows = self._turned(centred)
         sums = _class_means(self._rows, everything, wide) * np.bincount(everything)[:, None]
         self._means = _unit(sums)

@@ -24,13 +24,15 @@ class Learning:
     def __init__(self, parts: Parts, running: Running) -> None:
         self._parts = parts
         self._running = running
+        self._embedders: dict[str, Embedder] = {}
 
     @cached_property
     def memory(self) -> Memory:
         spaces = self._parts.spaces
         return Memory(
             Surroundings(
-                self._parts.store, self._running.index, lambda: spaces.recorded(MEMORY), spaces.embedder,
+                self._parts.store, self._running.index, lambda: spaces.recorded(MEMORY), self._embedder,
+                lambda space: self._parts.shipped(spaces.embedder(space)),
                 lambda removed: self._running.after_write(MEMORY, removed=removed),
             ),
             merge_at=self._parts.merge_at,
@@ -38,8 +40,8 @@ class Learning:
 
     @cached_property
     def intents(self) -> IntentClassifier:
-        embedder = self._embedder()
-        return IntentClassifier(embedder, self._parts.intents(), learned=self._parts.remembered(embedder))
+        embedder = self._default()
+        return IntentClassifier(embedder, self._parts.intents(), learned=self._parts.learned(embedder))
 
     def learner(
         self, name: str, project: str | None, elsewhere: str | None, progress: ProgressCallback | None,
@@ -72,9 +74,15 @@ class Learning:
 
     @cached_property
     def _judge(self) -> Judge:
-        embedder = self._embedder()
-        return Judge(embedder, learned=self._parts.remembered(embedder))
+        embedder = self._default()
+        return Judge(self._parts.skimming(embedder), learned=self._parts.shipped(embedder))
 
-    def _embedder(self) -> Embedder:
-        spaces = self._parts.spaces
-        return spaces.embedder(spaces.default().id)
+    def _default(self) -> Embedder:
+        return self._embedder(self._parts.spaces.default().id)
+
+    def _embedder(self, space: str) -> Embedder:
+        """What is judged, told what it wants and remembered is embedded once."""
+        found = self._embedders.get(space)
+        if found is None:
+            found = self._embedders.setdefault(space, self._parts.lately(self._parts.spaces.embedder(space)))
+        return found

@@ -80,8 +80,14 @@ class Parts:
     """Similarity from which on something told repeats what is remembered."""
     intents: Callable[[], Mapping[str, Sequence[str]]]
     """Intents and their examples."""
-    remembered: Callable[[Embedder], Embedder]
-    """The same embedder, which keeps the vectors of passages that it embeds: for examples."""
+    learned: Callable[[Embedder], Embedder]
+    """The same embedder, which keeps the vectors of what it embeds: for the examples of `intents`."""
+    shipped: Callable[[Embedder], Embedder]
+    """The same for texts that come with Ragstone: kept for all data folders of the machine."""
+    skimming: Callable[[Embedder], Embedder]
+    """The same embedder for passages that are judged and not kept."""
+    lately: Callable[[Embedder], Embedder]
+    """The same embedder, which remembers the passages that it embedded last."""
     gleans: Callable[[], LLM | None]
     """The language model with which `learn` finds more."""
     extractor: Callable[[], Extractor] | None

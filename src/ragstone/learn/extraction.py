@@ -127,16 +127,17 @@ def untold(turn: Turn, found: Sequence[Extracted]) -> list[tuple[int, int]]:
 
 
 def _could_state(sentence: str) -> bool:
-    text = sentence.strip("*_ ")
+    text = _plain(sentence.strip("*_ "))
     if len(text) > LONGEST_STATED or text.endswith(("?", "!", ":")) or len(_WORD.findall(text)) < FEWEST_STATED:
         return False
     return not (_HYPOTHETICAL.search(text) or _ANNOUNCED.match(text) or _ACKNOWLEDGED.match(text))
 
 
 def _item(turn: Turn, start: int, end: int, asked: str) -> Extracted | None:
-    text = turn.text[start:end].strip("*_ ")
+    words = turn.text[start:end].strip("*_ ")
+    text = _plain(words)
     if text.endswith("?"):
-        return _question(turn, text, start, end)
+        return _question(turn, words, start, end)
     if _HYPOTHETICAL.search(text):
         return None
     types = evidence(text)
@@ -159,7 +160,7 @@ def _item(turn: Turn, start: int, end: int, asked: str) -> Extracted | None:
         confidence -= EXCLAIMED
     if confidence < LEAST:
         return None
-    return Extracted(type, text, round(confidence, 3), start, end, asked if type in ("fact", "decision") else "")
+    return Extracted(type, words, round(confidence, 3), start, end, asked if type in ("fact", "decision") else "")
 
 
 def _question(turn: Turn, text: str, start: int, end: int) -> Extracted | None:
@@ -170,6 +171,7 @@ def _question(turn: Turn, text: str, start: int, end: int) -> Extracted | None:
 
 def _asks(text: str) -> bool:
     """Whether a question asks for knowledge: neither for an action nor for what somebody thinks or feels."""
+    text = _plain(text)
     if not text.endswith("?") or len(_WORD.findall(text)) < FEWEST or not _WH.match(text):
         return False
     return not (_REQUEST.search(text) or _VAGUE.match(text) or _PERSONAL.search(text))
@@ -185,6 +187,11 @@ def _answers(text: str, asked: str) -> bool:
         return True
     content = {w.casefold() for w in words} - _STOP
     return bool(content & {w.casefold() for w in _WORD.findall(asked)})
+
+
+def _plain(text: str) -> str:
+    """With the apostrophe that the patterns have: "we’ve" is "we've"."""
+    return text.replace("’", "'")
 
 
 def _asked(before: Sequence[Turn]) -> str:

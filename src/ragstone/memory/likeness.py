@@ -14,17 +14,20 @@ and over the other half).
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from .literal import Literal, literal, names_differ, opposed, overlap
-from .spelling import aligned, letters, turned
+from .literal import Heard, Literal, heard, literal, names_differ, opposed, overlap
+from .spelling import aligned, common, turned
 
 THRESHOLD: Final = 0.95
 """Similarity from which on a text repeats another."""
 CONTRARY: Final = 0.45
 """Similarity, but for what they say literally, from which on two texts speak of the same subject."""
+
+USUAL: Final = 0.15
+"""Logarithm of how many times the letters of an English text its German translation has."""
 
 _ASKED: Final = tuple(
     frozenset(words.split())
@@ -37,13 +40,13 @@ _ASKED: Final = tuple(
 _HOW: Final = frozenset(("how", "wie"))
 
 SAME_LANGUAGE: Final[Mapping[str, float]] = {
-    "cosine": 12.65, "words": -1.43, "subject": 3.75, "differing": -0.39, "nearly": 1.07, "almost": 0.47,
-    "spelling": 0.78, "letters": 7.20, "longer": -6.18, "order": -3.01, "asks_more": -3.56, "asks_partly": -1.88,
-    "bias": -13.74,
+    "cosine": 12.18, "words": -0.46, "subject": 3.54, "differing": -0.39, "nearly": 0.64, "almost": 0.96,
+    "swapped": -0.55, "spelling": 0.19, "letters": 7.26, "longer": -6.31, "order": -3.02, "asks_more": -3.61,
+    "asks_partly": -1.90, "bias": -13.66,
 }  # fmt: skip
 OTHER_LANGUAGE: Final[Mapping[str, float]] = {
-    "cosine": 27.27, "spelling": -4.11, "longer": -3.44, "fuller": -1.77, "asks_else": -2.74, "asks_more": -1.70,
-    "asks_partly": 0.30, "bias": -13.34,
+    "cosine": 27.51, "spelling": -4.51, "longer": -1.60, "fuller": -1.58, "stretched": -3.31, "asks_else": -2.57,
+    "asks_more": -1.71, "asks_partly": -0.42, "bias": -13.42,
 }  # fmt: skip
 """Log-odds by feature (`features`); made by `python tools/fit_likeness.py`."""
 
@@ -57,8 +60,11 @@ class Likeness:
     contrary: bool = False
 
 
-def likeness(a: str, b: str, cosine: float) -> Likeness:
-    """`cosine` of the centred vectors of the two texts."""
+def likeness(a: str, b: str, cosine: float, least: float = 0.0) -> Likeness:
+    """`cosine` of the centred vectors of the two texts. A similarity that cannot reach `least` may be told as 0: most
+    texts are unlike, and that is seen from their letters."""
+    if least and _at_most(heard(a), heard(b), cosine) < math.log(least / (1 - least)):
+        return Likeness(0.0)
     one, other = literal(a), literal(b)
     value = _logistic(score(one, other, cosine))
     numbers = one.numbers != other.numbers
@@ -85,6 +91,16 @@ def _loosely(a: Literal, b: Literal) -> bool:
     return not (a.numbers and b.numbers)
 
 
+def _at_most(a: Heard, b: Heard, cosine: float) -> float:
+    """What `score` can give for two texts of these letters."""
+    weights = SAME_LANGUAGE if a.language == b.language else OTHER_LANGUAGE
+    known = {"cosine": cosine, "letters": common(a.letters, b.letters), "longer": _longer(a.spoken, b.spoken)}
+    total = weights["bias"] + sum(weight * known[name] for name, weight in weights.items() if name in known)
+    words = weights.get("words", 0.0) + cosine * weights.get("subject", 0.0)
+    left = weights.keys() - known.keys() - {"bias", "words", "subject"}
+    return total + max(words, 0.0) + sum(max(weights[name], 0.0) for name in left)
+
+
 def score(a: Literal, b: Literal, cosine: float) -> float:
     """Log-odds."""
     weights = SAME_LANGUAGE if a.language == b.language else OTHER_LANGUAGE
@@ -93,13 +109,15 @@ def score(a: Literal, b: Literal, cosine: float) -> float:
 
 
 def features(a: Literal, b: Literal, cosine: float) -> dict[str, float]:
-    """What is weighed. `words`: share of common stems; `subject`: that times the
-    cosine; `differing`: stems that one has alone, up to 20; `nearly`, `almost`: at most one or two stems
-    differ; `spelling`: of the content words, each against the most similar one; `letters`: common sequences of four;
-    `longer`, `fuller`: logarithm of how much longer the one is, in words and in content words; `order`: common words
-    the other way round; `asks_else`, `asks_more`, `asks_partly`: what the question words say."""
+    """What is weighed. `words`: share of common stems; `subject`: that times the cosine; `differing`: stems that one
+    has alone, up to 20; `nearly`, `almost`: at most one or two stems differ; `swapped`: each has one stem of its own;
+    `spelling`: of the content words, each against the most similar one; `letters`: common sequences of four; `longer`,
+    `fuller`: logarithm of how much longer the one is, in words and in content words; `stretched`: the same in letters,
+    between two languages, beside what is usual; `order`: common words the other way round; `asks_else`, `asks_more`,
+    `asks_partly`: what the question words say."""
     asked_a, asked_b = _asked(a), _asked(b)
-    differing = len(a.stems ^ b.stems)
+    own_a, own_b = len(a.stems - b.stems), len(b.stems - a.stems)
+    differing = own_a + own_b
     return {
         "cosine": cosine,
         "words": overlap(a.stems, b.stems),
@@ -107,15 +125,29 @@ def features(a: Literal, b: Literal, cosine: float) -> dict[str, float]:
         "differing": float(min(differing, 20)),
         "nearly": float(differing <= 1),
         "almost": float(differing <= 2),
+        "swapped": float(own_a == 1 == own_b),
         "spelling": aligned(a.content, b.content),
-        "letters": letters(a.letters, b.letters),
-        "longer": abs(math.log((len(a.spoken) + 1) / (len(b.spoken) + 1))),
+        "letters": common(a.letters, b.letters),
+        "longer": _longer(a.spoken, b.spoken),
         "fuller": abs(math.log((len(a.content) + 1) / (len(b.content) + 1))),
+        "stretched": _stretched(a, b),
         "order": turned(a.content, b.content),
         "asks_else": float(bool(asked_a and asked_b and not asked_a & asked_b)),
         "asks_more": float(bool(asked_a) != bool(asked_b)),
         "asks_partly": float(asked_a != asked_b and bool(asked_a & asked_b)),
     }
+
+
+def _stretched(a: Literal, b: Literal) -> float:
+    """How far the lengths of a German and an English text are from saying the same."""
+    if a.language == b.language:
+        return 0.0
+    german, english = (a, b) if a.language == "de" else (b, a)
+    return abs(math.log((sum(map(len, german.spoken)) + 1) / (sum(map(len, english.spoken)) + 1)) - USUAL)
+
+
+def _longer(a: Sequence[str], b: Sequence[str]) -> float:
+    return abs(math.log((len(a) + 1) / (len(b) + 1)))
 
 
 def _asked(text: Literal) -> frozenset[int]:

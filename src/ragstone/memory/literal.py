@@ -12,7 +12,7 @@ from typing import Final
 from ..text.analysis import analyzer, fold
 from ..text.language import detect_query
 from ..text.stopwords import stop_words
-from .spelling import grams
+from .spelling import Grams, grams_of_four
 
 _NUMBER = re.compile(r"\d+(?:[.,:]\d+)*")
 _POSSESSIVE = re.compile(r"['’]s$")
@@ -116,12 +116,33 @@ _VALUES: Final = tuple(
 """Words of which one excludes the others: another one of them says another thing, as another number does."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
+class Heard:
+    """What is known of a text before its words are looked at: `spoken`: all words in their order, folded; `letters`:
+    sequences of four of them. Greetings and thanks are left out, "I'm" is "I am"."""
+
+    text: str
+    language: str
+    spoken: tuple[str, ...]
+    letters: Grams
+
+
+@lru_cache(maxsize=4096)
+def heard(text: str) -> Heard:
+    text = _plain(text)
+    words = tuple(_folded(match.group()) for match in _WORD.finditer(text))
+    return Heard(text, detect_query(text, ("en", "de")) or "en", words, grams_of_four(" ".join(words)))
+
+
+def _folded(word: str) -> str:
+    return _POSSESSIVE.sub("", word.casefold()).replace("'", "").replace("’", "")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Literal:
     """`numbers` with words for small ones; `names`: words written with a capital inside a sentence, or with digits,
     underscores or capitals in them, folded; `content`: the other words that are no stop words, in their order, `stems`
-    their stems; `spoken`: all words in their order; `letters`: sequences of four; `denials`: how many words deny.
-    Greetings and thanks are left out, "I'm" is "I am"."""
+    their stems; `denials`: how many words deny; the rest as in `Heard`."""
 
     language: str
     numbers: frozenset[str]
@@ -130,19 +151,18 @@ class Literal:
     content: tuple[str, ...]
     spoken: tuple[str, ...]
     words: frozenset[str]
-    letters: frozenset[str]
+    letters: Grams
     denials: int
     asks: bool
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
 def literal(text: str) -> Literal:
-    text = _plain(text)
-    language = detect_query(text, ("en", "de")) or "en"
+    said = heard(text)
+    text, language, folded = said.text, said.language, said.spoken
     numbers = {match.group().replace(",", ".") for match in _NUMBER.finditer(text)}
     found = list(_WORD.finditer(text))
     words = [match.group() for match in found]
-    folded = [_POSSESSIVE.sub("", word.casefold()).replace("'", "").replace("’", "") for word in words]
     numbers |= {_NUMBER_WORDS[word] for word in folded if word in _NUMBER_WORDS}
     names = {
         fold(word.removesuffix("'s").removesuffix("’s"))
@@ -156,8 +176,8 @@ def literal(text: str) -> Literal:
     stems = frozenset(analyzer(language).words(" ".join(word for word in content if not word.isdigit())))
     denials = sum(word in _NEGATIONS or (word.endswith("nt") and word[:-2] in _AUXILIARIES) for word in folded)
     return Literal(
-        language, frozenset(numbers), frozenset(names), stems, content, tuple(folded), frozenset(folded),
-        grams(" ".join(folded), 4), denials, text.rstrip().endswith("?"),
+        language, frozenset(numbers), frozenset(names), stems, content, folded, frozenset(folded), said.letters,
+        denials, text.rstrip().endswith("?"),
     )  # fmt: skip
 
 

@@ -49,12 +49,14 @@ DAY: Final = 86_400.0
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """What memory needs of the knowledge base it belongs to. `space` tells in which vector space items are searched and
-    records it as such; `wake` is called when something waits to be embedded or was written."""
+    records it as such."""
 
     store: Store
     view: Callable[[str], CollectionView]
     space: Callable[[], VectorSpace]
     embedder: Callable[[str], Embedder]
+    shipped: Callable[[str], Embedder]
+    """For texts that come with Ragstone."""
     wrote: Callable[[bool], None]
     """From whether anything is gone."""
 
@@ -139,7 +141,7 @@ class Memory:
             place = {text: row for row, text in enumerate(wanted)}
             texts = vectors[[place[text] for text in alone]]
             tellings = remembering.with_vectors(tellings, space.id, vectors[[place[text] for text in passages]], texts)
-            centre = self._centre(space.id, embedder)
+            centre = self._centre(space.id)
         except ModelError:
             space = None  # words follow at once, vectors when the model is there again
         for attempt in range(TRIES):
@@ -155,9 +157,9 @@ class Memory:
             time.sleep(random.uniform(0, 0.002 * (attempt + 1)))
         raise StoreBusy("others write to memory without a pause.", "Try again.")
 
-    def _centre(self, space: str, embedder: Embedder) -> Centre:
+    def _centre(self, space: str) -> Centre:
         if space not in self._centres:
-            self._centres[space] = Centre(embedder)
+            self._centres[space] = Centre(self._around.shipped(space))
         return self._centres[space]
 
     def _refreshed(self) -> tuple[CollectionView, int, Table]:
@@ -368,4 +370,3 @@ class Memory:
 
     def _fresh(self, items: Sequence[MemoryItem], now: float | None = None) -> list[MemoryItem]:
         return recalling.aged(items, time.time() if now is None else now)
-

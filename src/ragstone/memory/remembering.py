@@ -14,7 +14,7 @@ from ..protocols import Alike, Embedder, Ids, MemoryStore, Store, Telling, Vecto
 from ..text.centre import Centre
 from ..text.turns import as_context
 from .items import telling
-from .likeness import likeness
+from .likeness import CONTRARY, likeness
 from .table import Table
 
 NEAREST: Final = 16
@@ -85,6 +85,7 @@ def compared(
     among = away @ away.T if len(tellings) > 1 else np.zeros((1, 1), np.float32)
     stored = _stored(tellings, texts, away, space, store, table)
     made: list[Telling] = []
+    least = min(threshold, CONTRARY)
     for number, told in enumerate(tellings):
         candidates = stored.get(number, [])
         for i in np.argsort(-among[number, :number])[:NEAREST].tolist() if told.item.kind == "knowledge" else ():
@@ -96,7 +97,7 @@ def compared(
         for one in candidates:
             if one.cosine < LOWEST or one.hash == told.text or one.asks != (told.item.type == "question"):
                 continue
-            found = likeness(told.item.text, one.text, one.cosine)
+            found = likeness(told.item.text, one.text, one.cosine, least)
             if found.similarity >= threshold or found.contrary:
                 alike[one.hash] = Alike(one.hash, 0.0 if found.contrary else found.similarity, found.contrary)
         made.append(replace(told, likenesses=tuple(alike.values())))
