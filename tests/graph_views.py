@@ -16,9 +16,13 @@ from ragstone.graph_types import Entity, Extraction, Mention, Relation
 
 
 def view_of(
-    edges: Sequence[tuple[int, int, float]], chunks: Mapping[int, Sequence[int]] | None = None, count: int | None = None
+    edges: Sequence[tuple[int, int, float]],
+    chunks: Mapping[int, Sequence[int]] | None = None,
+    count: int | None = None,
+    generic: Sequence[int] = (),
 ) -> GraphView:
-    """Entities are named e0, e1, …; `chunks`: the entities that each chunk mentions."""
+    """Entities are named e0, e1, …; `chunks`: the entities that each chunk mentions; `generic`: those that say
+    nothing."""
     chunks = chunks or {}
     size = max([count or 0, *(max(a, b) + 1 for a, b, _ in edges), *(max(m) + 1 for m in chunks.values() if m)])
     merged: dict[tuple[int, int], float] = {}
@@ -38,6 +42,7 @@ def view_of(
         np.array([b for _, b in pairs], dtype=np.int32),
         np.array([merged[p] for p in pairs], dtype=np.float32),
         {f"e{i}": (i,) for i in range(size)},
+        np.isin(np.arange(size), list(generic)),
     )
 
 

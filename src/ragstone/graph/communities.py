@@ -31,10 +31,11 @@ class Group:
 
 def communities(view: GraphView, resolution: float = 1.0) -> Numbers:
     """int32[n]: the community of each entity, numbered by falling size (ties: smallest entity). Entities without an
-    edge are communities of their own.
+    edge, and those that say nothing, are communities of their own.
 
     See `partition`."""
-    return partition(len(view.entities), view.heads, view.tails, view.strengths, resolution)
+    kept = view.telling()
+    return partition(len(view.entities), view.heads[kept], view.tails[kept], view.strengths[kept], resolution)
 
 
 def partition(count: int, heads: Numbers, tails: Numbers, weights: Weights, resolution: float = 1.0) -> Numbers:

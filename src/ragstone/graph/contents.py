@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from ..text.analysis import fold
 from .codec import Columns
+from .generic import GeneralWords
 from .resolve import key_of
 from .resolve_words import abbreviates, stem
 from .sealed import Ints, Longs, Sealed, nothing
@@ -77,6 +78,7 @@ class Contents:
         """Mentions by writing; may be longer than that."""
         self.node_of = sealed.writing_node
         """Node by writing, in the same way."""
+        self.general = GeneralWords()
         self.labels = [sealed.labels[at] for at in range(len(sealed.labels))] or [""]
         self._by_label = {label: at for at, label in enumerate(self.labels)}
         self._languages = list(sealed.languages)
@@ -212,7 +214,10 @@ class Contents:
         sealed = self.sealed
         if node >= sealed.nodes:
             return [self._first[node - sealed.nodes], *self._more.get(node, ())]
-        return [*range(sealed.first_writing[node], sealed.first_writing[node + 1]), *self._more.get(node, ())]
+        return [*self.sealed_writings(node), *self._more.get(node, ())]
+
+    def sealed_writings(self, node: int) -> range:
+        return range(self.sealed.first_writing[node], self.sealed.first_writing[node + 1])
 
     def alive(self, node: int) -> list[int]:
         """The writings that a chunk has."""
@@ -261,8 +266,7 @@ class Contents:
             self._norms.append(norm)
         elif node < self.sealed.nodes:
             wanted = Writing(node, text, kind, language)
-            held = range(self.sealed.first_writing[node], self.sealed.first_writing[node + 1])
-            found = next((number for number in held if self.writing(number) == wanted), None)
+            found = next((number for number in self.sealed_writings(node) if self.writing(number) == wanted), None)
             if found is not None:
                 known[form] = found
                 return found

@@ -32,7 +32,8 @@ class Link:
 
 
 def linked(frame: Frame, question: str, mentions: Iterable[Mention], language: str = "en") -> list[Link]:
-    """By falling weight (ties: smaller id). Words of one letter or that say nothing in the language are no forms."""
+    """By falling weight (ties: smaller id). Words of one letter or that say nothing in the language are no forms, and
+    entities that say nothing of their texts are not spoken of."""
     forms: dict[str, float] = {}
     for mention in mentions:
         forms[mention.norm] = max(forms.get(mention.norm, 0.0), mention.weight)
@@ -45,7 +46,7 @@ def linked(frame: Frame, question: str, mentions: Iterable[Mention], language: s
     weights: dict[int, float] = {}
     for form, sure in forms.items():
         entity = frame.number_of_norm(form)
-        if entity >= 0:
+        if entity >= 0 and not frame.generic[entity]:
             weights[entity] = max(weights.get(entity, 0.0), sure * rarity(frame, entity))
     order = sorted(weights, key=lambda entity: (-weights[entity], frame.id(entity)))
     return [Link(entity, weights[entity]) for entity in order[:MOST]]

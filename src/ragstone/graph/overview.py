@@ -40,9 +40,10 @@ def overview(view: GraphView, limit: int, most: int) -> Overview:
 
 def strongest(view: GraphView, limit: int) -> NDArray[np.int64]:
     """Numbers of the `limit` entities whose edges are strongest together, the strongest first; of equal ones the one
-    with the smaller number."""
-    count = len(view.entities)
-    pull = np.bincount(view.heads, view.strengths, count) + np.bincount(view.tails, view.strengths, count)
+    with the smaller number. What says nothing comes last, and its edges count for nobody."""
+    count, kept = len(view.entities), view.telling()
+    heads, tails, strengths = view.heads[kept], view.tails[kept], view.strengths[kept]
+    pull = np.bincount(heads, strengths, count) + np.bincount(tails, strengths, count) - view.generic
     if limit < count:
         cut = np.partition(pull, count - limit)[count - limit]
         chosen = np.flatnonzero(pull >= cut)

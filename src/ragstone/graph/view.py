@@ -32,6 +32,7 @@ class GraphView:
     heads     int32[r] < tails int32[r]: the two ends of each edge, ordered by both
     strengths float32[r]: summed weights of the relations of an edge, over all chunks
     forms     entities by the folded form (`Mention.norm`) of a mention or alias
+    generic   bool[n]: entities that say nothing of what names them
     """
 
     entities: Sequence[Entity]
@@ -43,7 +44,12 @@ class GraphView:
     tails: Numbers
     strengths: Weights
     forms: Mapping[str, Sequence[int]]
+    generic: NDArray[np.bool_]
     revision: int = 0
+
+    def telling(self) -> NDArray[np.int64]:
+        """Edges both of whose ends say something."""
+        return np.flatnonzero(~self.generic[self.heads] & ~self.generic[self.tails])
 
 
 def view_of(frame: Frame) -> GraphView:
@@ -80,6 +86,7 @@ def view_of(frame: Frame) -> GraphView:
         tails=tails,
         strengths=(strengths / SCALE).astype(np.float32),
         forms=Forms(frame, number),
+        generic=frame.generic[numbers],
         revision=frame.revision,
     )
 

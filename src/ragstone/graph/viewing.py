@@ -17,6 +17,7 @@ from .changes import LOW, Changes, changes_of, degrees
 from .codec import KINDS
 from .contents import Contents, Said, sealed_said
 from .entities import Entities
+from .generic import generic
 from .packed import rows_of, summed
 from .sealed import NO_NODE, Ints, Longs
 
@@ -190,6 +191,11 @@ class Frame:
         sealed = self.contents.sealed
         norms = chain(sealed.norms.all(), self.contents.came_norms())
         return ((entity, norm) for entity, norm in zip(self.root.tolist(), norms, strict=False) if entity >= 0)
+
+    @cached_property
+    def generic(self) -> NDArray[np.bool_]:
+        """By entity, whether it says nothing of what names it."""
+        return generic(self)
 
     @cached_property
     def numbers(self) -> Longs:

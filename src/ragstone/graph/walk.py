@@ -1,6 +1,7 @@
 """Personalised PageRank over passages and entities, with an amount of work that does not grow with the graph.
 
-A walker stands on a chunk or an entity. From a chunk it goes to what the chunk mentions, rare entities first; from an
+A walker stands on a chunk or an entity. From a chunk it goes to what the chunk mentions, rare entities first and those
+that say nothing (`generic.py`) not at all; from an
 entity to chunks that mention it, or to entities that it has an edge with; and with RESTART back to where it began. The
 shares of its time are approached by pushing mass along (Andersen, Chung, Lang: Local Graph Partitioning using PageRank
 Vectors, 2006), many nodes in one step, the fullest first, until ROUNDS or STEPS are used up.
@@ -84,7 +85,9 @@ def _chosen(frame: Frame, active: NDArray[np.int64], waiting: Floats) -> NDArray
 def _from_chunks(frame: Frame, places: NDArray[np.int64], mass: Floats) -> tuple[NDArray[np.int64], Floats]:
     owner, entity, weight = frame.members(places)
     rare = np.log1p(frame.chunk_count / np.maximum(frame.entity_chunks[entity], 1))
-    return entity + len(frame.alive), _shared(owner, weight * rare, mass)
+    telling = ~frame.generic[entity]
+    owner, entity, weight = owner[telling], entity[telling], (weight * rare)[telling]
+    return entity + len(frame.alive), _shared(owner, weight, mass)
 
 
 def _from_entities(

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..protocols import Ids, Scores
 from ..types import Hit, ScoreParts
-from .fusion import NOBODY, Foreign, fuse
+from .fusion import HELD, NOBODY, Foreign, fuse, lifted
 
 HEAD: Final = 20
 """Documents that are ranked on the scale of the best `candidates` of each side (measured best for the first ten); those
@@ -66,7 +66,7 @@ def first_of_each_document(hits: Sequence[Hit]) -> list[Hit]:
 
 def with_walk(documents: Sequence[Hit], hits: Sequence[Hit], weight: float) -> list[Hit]:
     """Documents, ranked, with `weight` times the graph's share of their best chunk among `hits` added, on a scale on
-    which the best document has 1; and those that only the graph led to."""
+    which the best document has 1; and those that only the graph led to. None of these comes among the first HELD."""
     top = max((hit.score for hit in documents), default=0.0) or 1.0
     own = {hit.chunk.document_id: hit.score / top for hit in documents}
     shown = {hit.chunk.document_id: hit for hit in documents}
@@ -76,7 +76,9 @@ def with_walk(documents: Sequence[Hit], hits: Sequence[Hit], weight: float) -> l
         if share is not None and share > shares.get(document, 0.0):
             shares[document] = share
             shown.setdefault(document, hit)
-    total = {document: own.get(document, 0.0) + weight * shares.get(document, 0.0) for document in shown}
+    before = np.array([own.get(document, 0.0) for document in shown], dtype=np.float32)
+    share_of = np.array([shares.get(document, 0.0) for document in shown], dtype=np.float32)
+    total = dict(zip(shown, lifted(before, share_of, weight, HELD).tolist(), strict=True))
     best = max(total.values(), default=0.0) or 1.0
     return [
         replace(shown[i], score=total[i] / best, parts=replace(shown[i].parts, graph=shares.get(i)))

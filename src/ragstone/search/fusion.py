@@ -25,6 +25,11 @@ class Foreign:
     alone: float
 
 
+HELD: Final = 3
+"""First hits that a walk through the graph lifts nothing above: it finds what belongs to them, and does not judge
+them."""
+CLOSE: Final = 1e-3
+"""Share of the last one's score within which what was to be lifted above them keeps the walk's order."""
 NOBODY: Final = Foreign(np.empty(0, dtype=np.int64), 0.0, 0.0)
 
 
@@ -54,6 +59,18 @@ def fuse(
     fused = np.where(other, np.maximum(fused, foreign.alone * near), fused)
     order = np.lexsort((ids, -fused))
     return ids[order], fused[order].astype(np.float32), raw_lex[order], raw_dense[order]
+
+
+def lifted(own: Scores, shares: Scores, weight: float, behind: int) -> Scores:
+    """Scores with `weight` times the shares of a walk added. The best `behind` stay the best, in order (of equal ones
+    the first); 0: all may be lifted above all."""
+    total = own + weight * shares
+    if behind and len(own) > behind:
+        held = np.argsort(-own, kind="stable")[:behind]
+        least = float(own[held[-1]])
+        total = np.minimum(total, least * (1.0 + CLOSE * shares))
+        total[held] = own[held] + 2.0 * CLOSE * least
+    return np.asarray(total, dtype=np.float32)
 
 
 def _scaled(scores: Scores, low: float | None) -> Scores:

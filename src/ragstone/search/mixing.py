@@ -20,6 +20,7 @@ import numpy as np
 from ..protocols import GraphSearch, Ids, Scores, Store
 from ..text.dates import Day, dates_in, falls
 from ..types import Chunk, Hit, Mode
+from .fusion import HELD, lifted
 from .talk import days_of, is_talk, speaker, turns_beside
 
 FIRST: Final = 3
@@ -38,7 +39,8 @@ Ranking = tuple[Ids, Scores, Scores, Scores]
 @dataclass(frozen=True, slots=True)
 class Mixing:
     """Weights on a scale on which the best fused score is 1. `depth`: hits that are looked at, `around`: the best of
-    them, whose neighbours are; `also`: other hits of a document that speak for its best one."""
+    them, whose neighbours are; `also`: other hits of a document that speak for its best one. `behind`: how many of the
+    first hits the walk lifts nothing above; none where 0."""
 
     opening: float = 0.3
     dated: float = 0.3
@@ -47,13 +49,14 @@ class Mixing:
     bridge: float = 0.1
     words: float = 0.15
     again: float = 0.2
+    behind: int = 0
     depth: int = 100
     around: int = 20
     also: int = 2
 
 
 TALK: Final = Mixing()
-PROSE: Final = Mixing(opening=0.0, dated=0.0, beside=0.0, within=0.0, bridge=0.3, words=0.0, again=0.0)
+PROSE: Final = Mixing(opening=0.0, dated=0.0, beside=0.0, within=0.0, bridge=0.3, words=0.0, again=0.0, behind=HELD)
 """Where the best hits are no turns: there the walk alone was measured to help, and the rest to cost."""
 
 
@@ -156,7 +159,7 @@ def _mixed(
     own = own / top if top > 0.0 else own
     alone = dict(zip(every.tolist(), own.tolist(), strict=True))
     high = float(np.nanmax(lex)) if np.isfinite(lex).any() else 0.0
-    total = own + mixing.bridge * np.nan_to_num(graph)
+    total = lifted(own, np.nan_to_num(graph), mixing.bridge, mixing.behind)
     if high > 0.0:
         total = total + mixing.words * np.nan_to_num(lex) / high
     gains = _beside(store, near, alone, allow, mixing) if mixing.beside else {}
