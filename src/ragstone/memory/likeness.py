@@ -63,10 +63,15 @@ class Likeness:
 def likeness(a: str, b: str, cosine: float, least: float = 0.0) -> Likeness:
     """`cosine` of the centred vectors of the two texts. A similarity that cannot reach `least` may be told as 0: most
     texts are unlike, and that is seen from their letters."""
-    if least and _at_most(heard(a), heard(b), cosine) < math.log(least / (1 - least)):
+    wanted = math.log(least / (1 - least)) if least else -math.inf
+    if least and _at_most(heard(a), heard(b), cosine) < wanted:
         return Likeness(0.0)
     one, other = literal(a), literal(b)
-    value = _logistic(score(one, other, cosine))
+    weights = _weights(one, other)
+    found = _quick(one, other, cosine)
+    if _total(weights, found) + max(weights.get("spelling", 0.0), 0.0) + max(weights.get("order", 0.0), 0.0) < wanted:
+        return Likeness(0.0)
+    value = _logistic(_total(weights, found | _slow(one, other)))
     numbers = one.numbers != other.numbers
     if one.asks != other.asks and not one.words ^ other.words:
         return Likeness(value)
@@ -93,19 +98,24 @@ def _loosely(a: Literal, b: Literal) -> bool:
 
 def _at_most(a: Heard, b: Heard, cosine: float) -> float:
     """What `score` can give for two texts of these letters."""
-    weights = SAME_LANGUAGE if a.language == b.language else OTHER_LANGUAGE
+    weights = _weights(a, b)
     known = {"cosine": cosine, "letters": common(a.letters, b.letters), "longer": _longer(a.spoken, b.spoken)}
-    total = weights["bias"] + sum(weight * known[name] for name, weight in weights.items() if name in known)
     words = weights.get("words", 0.0) + cosine * weights.get("subject", 0.0)
     left = weights.keys() - known.keys() - {"bias", "words", "subject"}
-    return total + max(words, 0.0) + sum(max(weights[name], 0.0) for name in left)
+    return _total(weights, known) + max(words, 0.0) + sum(max(weights[name], 0.0) for name in left)
 
 
 def score(a: Literal, b: Literal, cosine: float) -> float:
     """Log-odds."""
-    weights = SAME_LANGUAGE if a.language == b.language else OTHER_LANGUAGE
-    found = features(a, b, cosine)
-    return weights["bias"] + sum(weight * found[name] for name, weight in weights.items() if name != "bias")
+    return _total(_weights(a, b), features(a, b, cosine))
+
+
+def _weights(a: Heard | Literal, b: Heard | Literal) -> Mapping[str, float]:
+    return SAME_LANGUAGE if a.language == b.language else OTHER_LANGUAGE
+
+
+def _total(weights: Mapping[str, float], found: Mapping[str, float]) -> float:
+    return weights["bias"] + sum(weight * found[name] for name, weight in weights.items() if name in found)
 
 
 def features(a: Literal, b: Literal, cosine: float) -> dict[str, float]:
@@ -115,6 +125,15 @@ def features(a: Literal, b: Literal, cosine: float) -> dict[str, float]:
     `fuller`: logarithm of how much longer the one is, in words and in content words; `stretched`: the same in letters,
     between two languages, beside what is usual; `order`: common words the other way round; `asks_else`, `asks_more`,
     `asks_partly`: what the question words say."""
+    return _quick(a, b, cosine) | _slow(a, b)
+
+
+def _slow(a: Literal, b: Literal) -> dict[str, float]:
+    """What compares every word of the one with every word of the other; each in [0, 1]."""
+    return {"spelling": aligned(a.content, b.content), "order": turned(a.content, b.content)}
+
+
+def _quick(a: Literal, b: Literal, cosine: float) -> dict[str, float]:
     asked_a, asked_b = _asked(a), _asked(b)
     own_a, own_b = len(a.stems - b.stems), len(b.stems - a.stems)
     differing = own_a + own_b
@@ -126,12 +145,10 @@ def features(a: Literal, b: Literal, cosine: float) -> dict[str, float]:
         "nearly": float(differing <= 1),
         "almost": float(differing <= 2),
         "swapped": float(own_a == 1 == own_b),
-        "spelling": aligned(a.content, b.content),
         "letters": common(a.letters, b.letters),
         "longer": _longer(a.spoken, b.spoken),
         "fuller": abs(math.log((len(a.content) + 1) / (len(b.content) + 1))),
         "stretched": _stretched(a, b),
-        "order": turned(a.content, b.content),
         "asks_else": float(bool(asked_a and asked_b and not asked_a & asked_b)),
         "asks_more": float(bool(asked_a) != bool(asked_b)),
         "asks_partly": float(asked_a != asked_b and bool(asked_a & asked_b)),

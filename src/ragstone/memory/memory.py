@@ -144,13 +144,14 @@ class Memory:
             centre = self._centre(space.id)
         except ModelError:
             space = None  # words follow at once, vectors when the model is there again
+        known: remembering.Known = {}
         for attempt in range(TRIES):
             revision = None
             ready = tellings
             if space is not None and texts is not None:
                 view, revision, table = self._refreshed()
                 near = remembering.Space(space.id, embedder, centre, view.vectors(space.id))
-                ready = remembering.compared(tellings, texts, near, self._store, table, self._merge_at)
+                ready = remembering.compared(tellings, texts, near, self._store, table, self._merge_at, known)
             told = self._store.memory.remember(ready, at_revision=revision)
             if told is not None:
                 return told

@@ -14,7 +14,7 @@ from ..protocols import Alike, Embedder, Ids, MemoryStore, Store, Telling, Vecto
 from ..text.centre import Centre
 from ..text.turns import as_context
 from .items import telling
-from .likeness import CONTRARY, likeness
+from .likeness import CONTRARY, Likeness, likeness
 from .table import Table
 
 NEAREST: Final = 16
@@ -23,6 +23,10 @@ KNOWLEDGE: Final = KINDS.index("knowledge")
 QUESTION: Final = TYPES.index("question")
 LOWEST: Final = 0.3
 """Centred cosine below which two texts are not compared word by word."""
+
+
+Known = dict[tuple[bytes, bytes], Likeness]
+"""By the hashes of two texts."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,10 +81,11 @@ class _Candidate:
 
 
 def compared(
-    tellings: Sequence[Telling], texts: Vectors, space: Space, store: Store, table: Table, threshold: float
-) -> list[Telling]:
+    tellings: Sequence[Telling], texts: Vectors, space: Space, store: Store, table: Table, threshold: float,
+    known: Known,
+) -> list[Telling]:  # fmt: skip
     """Of knowledge: facts are compared by their keys, and what happened twice are two episodes. `texts`: float32[n, d],
-    vectors of the tellings' texts without context."""
+    vectors of the tellings' texts without context. `known` is filled, and spares the next try what this one found."""
     away = space.centre.away(_rounded(texts))
     among = away @ away.T if len(tellings) > 1 else np.zeros((1, 1), np.float32)
     stored = _stored(tellings, texts, away, space, store, table)
@@ -97,7 +102,9 @@ def compared(
         for one in candidates:
             if one.cosine < LOWEST or one.hash == told.text or one.asks != (told.item.type == "question"):
                 continue
-            found = likeness(told.item.text, one.text, one.cosine, least)
+            found = known.get((told.text, one.hash))
+            if found is None:
+                found = known[told.text, one.hash] = likeness(told.item.text, one.text, one.cosine, least)
             if found.similarity >= threshold or found.contrary:
                 alike[one.hash] = Alike(one.hash, 0.0 if found.contrary else found.similarity, found.contrary)
         made.append(replace(told, likenesses=tuple(alike.values())))
