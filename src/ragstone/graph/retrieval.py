@@ -19,6 +19,8 @@ FIRST: Final = 8
 """Hits that a walk begins on."""
 REACHED: Final = 200
 """Chunks that a walk gives, those where it is most of the time."""
+ASKED: Final = 40
+"""Hits by which the communities are told that a question is about."""
 TRIED: Final = 2
 """Entities of a chunk among which the end of a reason is looked for."""
 
@@ -65,13 +67,14 @@ class GraphRetrieval:
     ) -> tuple[list[Theme], int]:
         themes = self._graph().themes(collection)
         linked = {link.entity: link.weight for link in self._links(themes.frame, question, language)}
-        found = [
-            Theme(
-                themes.name(number), len(themes.groups[number].members), share,
-                tuple((one.chunk_id, one.start, one.end) for one in themes.sentences(number)),
-            )
-            for number, share in themes.ranked(hits, linked)[:count]
-        ]  # fmt: skip
+        ids, scores = hits[0][:ASKED], np.maximum(hits[1][:ASKED], 0.0)
+        near = np.asarray(scores / max(float(scores.max(initial=0.0)), 1e-9), dtype=np.float32)
+        of_hits = dict(zip(ids.tolist(), near.tolist(), strict=True))
+        found = []
+        for number, share in themes.ranked((ids, near), linked)[:count]:
+            sentences = themes.answering(number, of_hits, count) if linked else themes.sentences(number)
+            spans = tuple((one.chunk_id, one.start, one.end) for one in sentences)
+            found.append(Theme(themes.name(number), len(themes.groups[number].members), share, spans))
         return found, themes.frame.revision
 
     def reasons(

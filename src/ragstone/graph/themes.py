@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -19,11 +19,15 @@ from .viewing import Frame
 MOST: Final = 1_000
 """Communities that a question is compared with, the largest."""
 SENTENCES: Final = 3
+"""Of a community where nothing is asked."""
 READ: Final = 8
 """Chunks of a community whose sentences are compared."""
 LONGEST: Final = 300
 """Characters of a sentence that is cited; a longer one is no summary."""
 NAMED: Final = 3
+HIT: Final = 4.0
+"""How much more the best hit counts than the sentence nearest to the centre, where something is asked."""
+_NOTHING: Final[Mapping[int, float]] = {}
 
 
 class Themes:
@@ -82,10 +86,20 @@ class Themes:
         with self._lock:
             held = self._sentences.get(number)
         if held is None:
-            held = self._summary(self.groups[number])
+            group = self.groups[number]
+            held = self._summary(group, [int(self.view.chunks[place]) for place in group.chunks[:READ]], SENTENCES)
             with self._lock:
                 self._sentences[number] = held
         return held
+
+    def answering(self, number: int, hits: Mapping[int, float], count: int) -> tuple[Evidence, ...]:
+        """At most `count` sentences of a community for a question: as `sentences`, but of `hits` (chunks with their
+        scores, the best has 1) as well, and those of better hits first."""
+        group = self.groups[number]
+        own = {int(self.view.chunks[place]) for place in group.chunks}
+        found = [chunk for chunk in sorted(hits, key=lambda chunk: (-hits[chunk], chunk)) if chunk in own][:READ]
+        central = [int(self.view.chunks[place]) for place in group.chunks[:READ]]
+        return self._summary(group, list(dict.fromkeys(found + central)), count, hits)
 
     def community(self, number: int) -> Community:
         view, group = self.view, self.groups[number]
@@ -95,11 +109,13 @@ class Themes:
         summary = " ".join(" ".join(one.text.split()) for one in sentences)
         return Community(entities[0], self.name(number), entities, chunks, summary, sentences)
 
-    def _summary(self, group: Group) -> tuple[Evidence, ...]:
+    def _summary(
+        self, group: Group, chunks: Sequence[int], count: int, hits: Mapping[int, float] = _NOTHING
+    ) -> tuple[Evidence, ...]:
         view = self.view
         centre = dict(zip(group.members, group.strengths, strict=True))
         found: list[tuple[Evidence, frozenset[int]]] = []
-        for chunk, columns in extracted(self._store, [int(view.chunks[place]) for place in group.chunks[:READ]]):
+        for chunk, columns in extracted(self._store, chunks):
             numbers = np.array([view.forms.get(norm, (-1,))[0] for norm, _, _ in columns.forms], dtype=np.int64)
             entities = numbers[columns.form]
             for start, end in sentence_spans(chunk.text):
@@ -111,11 +127,17 @@ class Themes:
                     found.append((Evidence(chunk.id, chunk.uri, page, start, end, text), named))
         chosen: list[Evidence] = []
         told: set[int] = set()
-        while found and len(chosen) < SENTENCES:
+        while found and len(chosen) < count:
             near = [
                 sum(centre.get(e, 0.0) * (0.5 if e in told else 1.0) for e in named) / len(named) ** 0.5
                 for _, named in found
             ]
+            if hits:
+                top = max(near) or 1.0
+                near = [
+                    central / top + HIT * hits.get(one.chunk_id, 0.0)
+                    for central, (one, _) in zip(near, found, strict=True)
+                ]
             evidence, named = found.pop(int(np.argmax(near)))
             if all(evidence.text != other.text for other in chosen):
                 chosen.append(evidence)

@@ -20,9 +20,9 @@ def survey(
     allow: Mapping[str, Ids | None],
     k: int,
 ) -> tuple[list[Hit], bool]:
-    """At most k passages: that of the first sentence of each community, the one with the largest share of the question
-    first, then those of their next sentences. `highlights` are these sentences, `reason` names the community.
-    And whether each graph was made of the revision that its index has."""
+    """At most k passages, shared out among the communities by how much each has of the question (as seats are by the
+    method of Sainte-Laguë): those of the sentences of each that answer best. `highlights` are these sentences,
+    `reason` names the community. And whether each graph was made of the revision that its index has."""
     themes: list[tuple[str, Theme]] = []
     steady = True
     for collection, revision in revisions.items():
@@ -32,16 +32,17 @@ def survey(
     themes.sort(key=lambda pair: -pair[1].share)
     spans: dict[int, list[tuple[int, int]]] = {}
     about: dict[int, Theme] = {}
-    for turn in range(max((len(theme.spans) for _, theme in themes), default=0)):
-        for collection, theme in themes[:k]:
-            if turn >= len(theme.spans):
-                continue
-            chunk_id, start, end = theme.spans[turn]
-            wanted = allow[collection]
-            if chunk_id in spans:
-                spans[chunk_id].append((start, end))
-            elif len(spans) < k and (wanted is None or bool(np.isin(chunk_id, wanted))):
-                spans[chunk_id], about[chunk_id] = [(start, end)], theme
+    given, left = [0] * len(themes), [list(theme.spans) for _, theme in themes]
+    while len(spans) < k and any(left):
+        claims = [themes[n][1].share / (2 * seats + 1) for n, seats in enumerate(given)]
+        turn = max((n for n, rest in enumerate(left) if rest), key=lambda n: (claims[n], -n))
+        (collection, theme), (chunk_id, start, end) = themes[turn], left[turn].pop(0)
+        wanted = allow[collection]
+        if chunk_id in spans:
+            spans[chunk_id].append((start, end))
+        elif wanted is None or bool(np.isin(chunk_id, wanted)):
+            spans[chunk_id], about[chunk_id] = [(start, end)], theme
+            given[turn] += 1
     chunks = store.chunks(list(spans))
     best = max((theme.share for theme in about.values()), default=0.0) or 1.0
     hits = [_hit(chunk, spans[chunk.id], about[chunk.id], best) for chunk in chunks]

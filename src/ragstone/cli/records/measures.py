@@ -132,6 +132,17 @@ class HopsRecord(MeasuredRecord):
     stage_ms: Annotated[dict[str, float], "p50 and p95 of what mixed adds to hybrid"]
 
 
+class CoverageRecord(MeasuredRecord):
+    """`eval coverage`."""
+
+    set: Annotated[str, "folder name"]
+    questions: Annotated[int, "with a reference answer"]
+    coverage: Annotated[
+        dict[str, dict[str, dict[str, float]]],
+        "by what is read (MODE@5, MODE@10, cited, as_long) and kind of question: questions, share of answers",
+    ]
+
+
 class ProfileRecord(TypedDict):
     """`profile`."""
 
