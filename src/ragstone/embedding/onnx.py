@@ -67,9 +67,8 @@ class OnnxEmbedder:
 
     def __init__(self, model: OnnxModel, tokenizer: Tokenizer, *, threads: int = 0, device: Device = CPU) -> None:
         """`threads` is how many runs with passages, and how many with questions, go on at once on a CPU (0: one for
-        each core); each run has one thread, which gives more texts a second than one run with several. On a GPU one goes
-        on at a time.
-        Raises SettingsError where the device cannot be used, ModelMissing, ModelMismatch."""
+        each core); each run has one thread, which gives more texts a second than one run with several. On a GPU one
+        goes on at a time. Raises SettingsError where the device cannot be used, ModelMissing, ModelMismatch."""
         self._tokenizer = tokenizer
         self._threads = (threads or cpu_count() or 1) if device.is_cpu else 1
         self._device = device
