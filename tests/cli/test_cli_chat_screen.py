@@ -141,6 +141,18 @@ def test_the_last_question_is_put_back_and_changed(data, environ, capfd, monkeyp
     ]  # fmt: skip
 
 
+def test_a_line_that_was_begun_is_not_replaced_by_the_last_question(data, environ) -> None:
+    with in_terminal(["chat", "--session", "s"], environ) as terminal:
+        terminal.until("/help shows")
+        terminal.keys("When is the boiler descaled?\r")
+        terminal.until("[1] boiler.txt")
+        terminal.keys("/edit\rAnd the")
+        terminal.until("/edit wants an empty line")
+        terminal.keys(" pump?\r")
+        terminal.until("> And the pump?")
+        assert terminal.ended("\x04") == 0
+
+
 def test_the_network_of_the_provider_is_cut(data, environ, model, capfd, monkeypatch) -> None:
     proxy, _, options = model
     proxy.at, proxy.fault = 3000, "cut"
