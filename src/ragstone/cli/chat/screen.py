@@ -47,7 +47,6 @@ QUEUED_SHOWN: Final = 3
 ECHOED: Final = 12
 """Lines of what was asked that are repeated above its answer; all of them are stored."""
 END: Final = LOOK + 3.0
-NOT_EMPTY: Final = "/edit wants an empty line"
 _WAITING: Final = {
     "search": "searching", "memory": "remembering", "evidence": "reading", "generate": "writing", "extract": "choosing",
     "cache": "looking it up",
@@ -113,9 +112,7 @@ class Screen:
         )
         self._prompt.default_buffer.on_text_changed += self._typing
         self._output = Output(self.print, self._columns, color=terminal.color_out)
-        self._room = commands.Room(
-            chat, self._output, self._ask, self._show, lambda text: self._call(partial(self._put_back, text, told=NOT_EMPTY)), self._quit
-        )
+        self._room = commands.Room(chat, self._output, self._ask, self._show, self._edit, self._quit)
 
     def run(self) -> int:
         """Until the end of the chat; gives the exit code."""
@@ -326,6 +323,9 @@ class Screen:
 
     def _is_command(self) -> bool:
         return self._prompt.default_buffer.text.startswith("/")
+
+    def _edit(self, text: str) -> None:
+        self._call(partial(self._put_back, text, told="/edit wants an empty line"))
 
     def _put_back(self, text: str, *, only_if_long: bool = False, told: str = "") -> None:
         """What could not be asked goes back to where it was typed, unless something else is there by now: `told`."""
