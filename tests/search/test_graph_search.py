@@ -173,6 +173,29 @@ def test_a_name_in_the_first_hit_leads_to_the_passage_about_it(tmp_path: Path) -
             assert one == other
 
 
+def test_in_prose_a_question_by_noun_phrases_alone_is_hybrid(tmp_path: Path) -> None:
+    with opened(tmp_path / "kb") as kb:
+        kb.add_texts([("p", "", "The circulation pump feeds a boiler.", {}), ("b", "", "Steam of a boiler heats it.", {})])
+        kb.add_texts([("k", "", "A boiler of Edna Kilroy was sold.", {}), *((f"n{i}", "", f"Rain {i}.", {}) for i in range(9))])
+        kb.graph.build()
+        phrase, name = "Which circulation pump is there?", "What did Edna Kilroy own?"
+        assert [hit.parts.graph for hit in kb.search(phrase, mode="mixed").hits if hit.parts.graph is not None] == []
+        assert uris(kb, phrase, "mixed") == uris(kb, phrase, "hybrid")
+        assert {"p", "b"} & set(uris(kb, name, "mixed")[:3])
+
+
+def test_the_walk_lifts_nothing_above_the_first_three_hits(tmp_path: Path) -> None:
+    with opened(tmp_path / "kb") as kb:
+        kb.add_texts([(uri, title, text, {}) for uri, title, text in FILMS])
+        kb.add_texts([(f"n{i}", f"Film {i}", f"The director of film {i} was told of a birth.", {}) for i in range(30)])
+        kb.graph.build()
+        query = "Where was the director of Silver Harbour born?"
+        for each in (False, True):
+            one, other = (uris(kb, query, mode, one_per_document=each) for mode in MODES)
+            assert one[:3] == other[:3]
+            assert one[3] == "f2"
+
+
 def test_which_passages_are_turns(tmp_path: Path) -> None:
     with opened(tmp_path / "kb") as kb:
         kb.add_texts([(uri, "", text, {}) for uri, text in TURNS[:2]])

@@ -60,7 +60,8 @@ class GraphRetrieval:
         scaled = shares / top if top > 0.0 else shares
         entities = [frame.entity(link.entity) for link in links]
         names = tuple({form.casefold() for entity in entities for form in (entity.name, *entity.aliases)})
-        return Reached(ids[best], scaled.astype(np.float32), len(links), names, frame.revision)
+        telling = sum(entity.kind != "term" for entity in entities)
+        return Reached(ids[best], scaled.astype(np.float32), len(links), telling, names, frame.revision)
 
     def themes(
         self, collection: str, question: str, language: str, hits: tuple[Ids, Scores], count: int

@@ -24,12 +24,13 @@ class Extractor(Protocol):
 @dataclass(frozen=True, slots=True, eq=False)
 class Reached:
     """Chunks that a question and its first hits lead to in the graph: `chunks` rise, the best of `scores` is 1.
-    `linked`: how many entities the question names, `names`: their forms, case folded. `revision`: of the collection,
-    that the graph was made of."""
+    `linked`: how many entities the question names, `named`: those that are more than noun phrases, `names`: forms of
+    all of them, case folded. `revision`: of the collection, that the graph was made of."""
 
     chunks: Ids
     scores: Scores
     linked: int
+    named: int
     names: tuple[str, ...]
     revision: int
 

@@ -26,8 +26,9 @@ from .talk import days_of, is_talk, speaker, turns_beside
 FIRST: Final = 3
 """Hits from which a way to another is told."""
 
-LINKED: Final = 1
-"""Entities that the question must name."""
+NAMED: Final = 1
+"""Entities that a question must name for the graph to be asked; where the best hits are no turns, noun phrases do not
+count: they are what a search by words and vectors is good at."""
 TURNS: Final = 0.5
 """Share of the best hits that are turns where they are of a conversation."""
 
@@ -95,8 +96,6 @@ def consult(
     if len(known) < len(reached):
         return _unchanged(ranking, behind=True)
     steady = all(one.revision == at for one, at in zip(known, revisions.values(), strict=True))
-    if mode == "mixed" and when == "auto" and sum(one.linked for one in known) < LINKED:
-        return replace(_unchanged(ranking), steady=steady)
     walked = np.concatenate([one.chunks for one in known])
     shares = np.concatenate([one.scores for one in known])
     if all(wanted is not None for wanted in allow.values()):
@@ -104,9 +103,11 @@ def consult(
         walked, shares = walked[allowed], shares[allowed]
     if mode == "graph":
         return replace(_walked(ranking, walked, shares), steady=steady)
-    names = frozenset(name for one in known for name in one.names)
     best = store.chunks(ids[: TALK.around].tolist())
     talk = is_talk(best, TURNS)
+    if when == "auto" and sum(one.linked if talk else one.named for one in known) < NAMED:
+        return replace(_unchanged(ranking), steady=steady)
+    names = frozenset(name for one in known for name in one.names)
     mixing = TALK if talk else PROSE
     asked = _Asked(names, dates_in(query))
     mixed = _mixed(ranking, best, (walked, shares), asked, store, allow, mixing, spread=spread)
