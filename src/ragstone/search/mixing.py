@@ -45,7 +45,7 @@ class Mixing:
 
     opening: float = 0.3
     dated: float = 0.3
-    beside: float = 0.3
+    beside: float = 0.2
     within: float = 0.1
     bridge: float = 0.1
     words: float = 0.15
