@@ -17,6 +17,7 @@ _COUNTED: Final = {
     "check_queues": "chunks without a vector do not wait for one",
     "check_waiting": "entries wait for a vector without need",
     "check_uses": "uses of a space have no queue, or one too many",
+    "check_languages": "languages of a collection have other chunks than are counted",
     "check_terms": "kept index terms belong to no chunk",
     "check_extractions": "extractions belong to no chunk",
     "check_memory_documents": "documents of memory are no item",

@@ -126,7 +126,7 @@ SELECT c.id FROM carray(?) wanted CROSS JOIN chunks c ON c.document_id = wanted.
 SELECT c.id, c.content_hash FROM carray(?) wanted CROSS JOIN chunks c ON c.document_id = wanted.value
 
 -- name: languages
-SELECT language, sum(chunks) FROM documents WHERE collection_id = ? AND chunks > 0 GROUP BY language
+SELECT language, chunks FROM language_chunks WHERE collection_id = ? AND chunks > 0
 
 -- name: chunks_in_another_language
 SELECT c.id
@@ -137,7 +137,7 @@ WHERE d.language NOT IN ('', ?)
 ORDER BY c.id
 
 -- name: chunk_total
-SELECT coalesce(sum(chunks), 0) FROM documents WHERE collection_id = ?
+SELECT coalesce(sum(chunks), 0) FROM language_chunks WHERE collection_id = ?
 
 -- The last id ever given in a table, also when its row is gone.
 -- name: last_id
@@ -322,6 +322,14 @@ SELECT count(*) FROM waiting w
 WHERE NOT EXISTS (SELECT 1 FROM chunks c WHERE c.id = w.chunk_id)
    OR EXISTS (SELECT 1 FROM chunks c JOIN embeddings e
               ON e.space_id = w.space_id AND e.content_hash = c.content_hash WHERE c.id = w.chunk_id)
+
+-- name: check_languages
+SELECT count(*) FROM (
+    SELECT collection_id, language, sum(chunks) AS chunks FROM (
+        SELECT collection_id, language, chunks FROM documents
+        UNION ALL SELECT collection_id, language, -chunks FROM language_chunks)
+    GROUP BY collection_id, language)
+WHERE chunks <> 0
 
 -- name: check_terms
 SELECT count(*) FROM tail_terms t WHERE NOT EXISTS (SELECT 1 FROM chunks c WHERE c.id = t.chunk_id)
