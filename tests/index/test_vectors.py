@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ragstone.errors import StoreDamaged, StoreError
+from ragstone.index.vector_file import RowBuffer
 from ragstone.index.vector_search import depth
 from ragstone.index.vectors import FlatVectorIndex, inner_products
 from ragstone.types import Space
@@ -113,6 +114,25 @@ def test_a_filter_that_hides_the_best_is_exact(tmp_path: Path, mode: dict[str, A
     assert found(index, query, 10, allow) == best(allow, vectors[allow], query, 10)
     index.delete(np.setdiff1d(np.arange(6000), allow).tolist())
     assert found(index, query, 10) == best(allow, vectors[allow], query, 10)
+
+
+def test_a_filter_that_leaves_more_rows_than_a_buffer_is_kept_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """faiss reads the rows that are copied for it, and does not hold them: they must be there until it has."""
+
+    class Overwritten(RowBuffer):
+        def __del__(self) -> None:
+            self._halves[:] = unit(len(self._halves), 3)
+
+    monkeypatch.setattr("ragstone.index.vector_search.RowBuffer", Overwritten)
+    vectors = unit(30_000, anisotropy=0.8)
+    index = FlatVectorIndex(SPACE, **MODES["scanned"])
+    index.add(range(30_000), vectors)
+    index.seal(tmp_path / "a.seg")
+    allow = np.arange(0, 30_000, 6)
+    query = unit(1, 8, anisotropy=0.8)[0]
+    assert found(index, query, 10, allow) == best(allow, vectors[allow], query, 10)
 
 
 def test_codes_find_nearly_all_neighbours(tmp_path: Path) -> None:

@@ -208,8 +208,8 @@ class Sealed:
         chosen: list[tuple[Rows, Scores]] = []
         for first in range(0, len(rows), _GATHERED_ROWS):
             some = rows[first : first + _GATHERED_ROWS]
-            scan = _buffer(self._file.halves.shape[1], len(some)).scan(self._file.halves, some)
-            at, scores = self._nearest(scan, query, k, len(some))
+            buffer = _buffer(self._file.halves.shape[1], len(some))  # faiss reads its memory, and does not hold it
+            at, scores = self._nearest(buffer.scan(self._file.halves, some), query, k, len(some))
             chosen.append((some[at], scores))
         return np.concatenate([at for at, _ in chosen]), np.concatenate([scores for _, scores in chosen])
 
