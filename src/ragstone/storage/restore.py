@@ -36,7 +36,7 @@ from .writer import GATE, lock_gate, open_gate
 _OURS: Final = {
     *NAMES, *(f"{name}{log}" for name in NAMES for log in LOGS), GATE, JOBS_GATE, SEGMENTS, SCRATCH, BUILDING,
     UPLOADS, ORIGINALS, CONVERSATIONS, TENANTS, ACCOUNTS_GATE, "indexer.lock", "jobs", "server.token",
-    "server.rates",
+    "server.rates", "server.places",
 }  # fmt: skip
 
 
