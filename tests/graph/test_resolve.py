@@ -127,6 +127,21 @@ def test_decisions_by_hand_win() -> None:
     assert keys_of(*forms[1:], decisions=decisions) == [("b",), ("c",)]
 
 
+def test_two_entities_that_are_merged_keep_all_their_forms() -> None:
+    """Though forms of the one are unlike those of the other."""
+    similar = {("a1", "a2"): 0.99, ("a1", "a3"): 0.98, ("a2", "a3"): 0.97, ("b1", "b2"): 0.99, ("b2", "b3"): 0.96}
+
+    def alike(x: str, y: str) -> float:
+        return similar.get((min(x, y), max(x, y)), 0.9 if x[0] == y[0] else 0.01)
+
+    ids = ["a1", "a2", "a3", "b1", "b2", "b3", "c"]
+    assert {found for found, _ in cluster(ids, similar, [], alike)} == {("a1", "a2", "a3"), ("b1", "b2", "b3"), ("c",)}
+    merged = cluster(ids, similar, [Decision("merge", "a2", "b3")], alike)
+    assert {found for found, _ in merged} == {("a1", "a2", "a3", "b1", "b2", "b3"), ("c",)}
+    again = cluster(ids, similar, [Decision("merge", "a2", "b3"), Decision("split", "a1", "b1", 1)], alike)
+    assert not any({"a1", "b1"} <= set(found) for found, _ in again)
+
+
 def test_merges_in_a_circle_and_contradictions_are_harmless() -> None:
     circle = [Decision("merge", a, b, i) for i, (a, b) in enumerate(CIRCLE)]
     forms = [Form(key, name) for key, name in zip("abc", ("Rad", "Welle", "Pumpe"), strict=True)]

@@ -57,47 +57,63 @@ def cluster(
     return groups.result()
 
 
-class _Groups:
+class _Joined:
+    """Sets of forms that grow by joining two."""
+
     def __init__(self, ids: Iterable[str]) -> None:
         self._root = {id_: id_ for id_ in ids}
-        self._members = {id_: [id_] for id_ in self._root}
-        self._links: dict[str, list[Link]] = {id_: [] for id_ in self._root}
-        self._enemies: dict[str, set[str]] = {}
+        self.members = {id_: [id_] for id_ in self._root}
 
-    def _find(self, id_: str) -> str:
+    def find(self, id_: str) -> str:
         while self._root[id_] != id_:
             self._root[id_] = self._root[self._root[id_]]
             id_ = self._root[id_]
         return id_
 
+    def join(self, a: str, b: str) -> tuple[str, str]:
+        """The root that stays, the smaller one of equal sets, and the one that went. The smallest forms come first."""
+        one, other = self.find(a), self.find(b)
+        if (len(self.members[one]), other) < (len(self.members[other]), one):
+            one, other = other, one
+        self._root[other] = one
+        mine, theirs = self.members[one], self.members.pop(other)
+        self.members[one] = sorted(mine[:WITNESSES] + theirs[:WITNESSES]) + mine[WITNESSES:] + theirs[WITNESSES:]
+        return one, other
+
+
+class _Groups:
+    """`_parts` are held together by pairs alone: what was merged by hand is no witness against what is like one of
+    both, so that all forms of two entities stay together when they are merged."""
+
+    def __init__(self, ids: Iterable[str]) -> None:
+        self._groups = _Joined(ids)
+        self._parts = _Joined(self._groups.members)
+        self._links: dict[str, list[Link]] = {id_: [] for id_ in self._groups.members}
+        self._enemies: dict[str, set[str]] = {}
+
     def keep_apart(self, a: str, b: str) -> None:
-        if self._find(a) != self._find(b):
-            self._enemies.setdefault(self._find(a), set()).add(b)
-            self._enemies.setdefault(self._find(b), set()).add(a)
+        one, other = self._groups.find(a), self._groups.find(b)
+        if one != other:
+            self._enemies.setdefault(one, set()).add(b)
+            self._enemies.setdefault(other, set()).add(a)
 
     def may_join(self, a: str, b: str) -> bool:
-        one, other = self._find(a), self._find(b)
-        return one != other and all(self._find(enemy) != other for enemy in self._enemies.get(one, ()))
+        one, other = self._groups.find(a), self._groups.find(b)
+        return one != other and all(self._groups.find(enemy) != other for enemy in self._enemies.get(one, ()))
 
     def agree(self, a: str, b: str, similarity: Callable[[str, str], float]) -> bool:
-        one, other = (self._members[self._find(id_)] for id_ in (a, b))
+        one, other = (self._parts.members[self._parts.find(id_)] for id_ in (a, b))
         return all(
             similarity(x, y) >= CONTRADICTED
             for x in one[:WITNESSES] for y in other[:WITNESSES] if (x, y) != (a, b) and (y, x) != (a, b)
         )  # fmt: skip
 
     def join(self, link: Link) -> None:
-        one, other = self._find(link.a), self._find(link.b)
-        if (len(self._members[one]), other) < (len(self._members[other]), one):
-            one, other = other, one
-        self._root[other] = one
-        # the smallest ids are witnesses, whichever group is larger
-        first = sorted(self._members[one][:WITNESSES] + self._members[other][:WITNESSES])
-        rest = self._members[one][WITNESSES:]
-        rest += self._members.pop(other)[WITNESSES:]
-        self._members[one] = first + rest
+        if link.similarity is not None:
+            self._parts.join(link.a, link.b)
+        one, other = self._groups.join(link.a, link.b)
         self._links[one] += [*self._links.pop(other), link]
         self._enemies.setdefault(one, set()).update(self._enemies.pop(other, ()))
 
     def result(self) -> list[tuple[tuple[str, ...], tuple[Link, ...]]]:
-        return [(tuple(sorted(members)), tuple(self._links[root])) for root, members in self._members.items()]
+        return [(tuple(sorted(members)), tuple(self._links[root])) for root, members in self._groups.members.items()]
