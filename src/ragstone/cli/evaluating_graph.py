@@ -12,6 +12,14 @@ from .terminal import Column, flat
 
 evaluation = commands()
 """Joined with `eval`."""
+Kinds = Annotated[
+    list[str] | None,
+    typer.Option(metavar="KIND", help="Only questions of this type or category. Repeatable.", show_default=False),
+]
+Work = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="Keep the indexed texts here for the next time.", show_default=False),
+]
 
 
 @command(evaluation, "hops")
@@ -20,18 +28,12 @@ def eval_hops(
     folder: Annotated[
         Path, typer.Argument(metavar="DIR", help="Folder with contexts*.jsonl, qa*.jsonl and qrels*.tsv.")
     ],
-    kind: Annotated[
-        list[str] | None,
-        typer.Option(metavar="KIND", help="Only questions of this type or category. Repeatable.", show_default=False),
-    ] = None,
+    kind: Kinds = None,
     part: Annotated[
         Literal["tune", "held", "all"],
         typer.Option(help="Of the split: what weights are chosen on, the rest, or both."),
     ] = "all",
-    work: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Keep the indexed texts here for the next time.", show_default=False),
-    ] = None,
+    work: Work = None,
 ) -> int:
     """How much of the evidence of questions is found with the knowledge graph and without, by kind of question.
 
@@ -67,18 +69,12 @@ def eval_hops(
 def eval_coverage(
     session: Session,
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder with contexts*.jsonl and qa*.jsonl.")],
-    kind: Annotated[
-        list[str] | None,
-        typer.Option(metavar="KIND", help="Only questions of this type or category. Repeatable.", show_default=False),
-    ] = None,
+    kind: Kinds = None,
     part: Annotated[
         Literal["tune", "held", "all"],
         typer.Option(help="Half of the questions, with a fixed seed: what weights are chosen on, the rest, or both."),
     ] = "all",
-    work: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Keep the indexed texts here for the next time.", show_default=False),
-    ] = None,
+    work: Work = None,
 ) -> int:
     """How much of what reference answers say stands in what hybrid, mixed and global mode find.
 

@@ -25,9 +25,10 @@ from ..errors import StoreDamaged
 from ..index.files import REBUILD, write_file
 from .packed import Strings
 
-MAGIC: Final = b"RGSGRF\x00\x02"
-RULES: Final = 1
-"""Of what numbers and stems make of names: a file holds what followed from them, so another version is not read
+MAGIC: Final = b"RGSGRF\x00\x01"
+RULES: Final = 2
+"""Of what numbers and stems make of names, and of how forms are joined: a file holds what followed, so another version
+is not read
 (tests/graph/test_sealed.py tells when to raise it)."""
 _ALIGN: Final = 64
 _LEAD: Final = struct.Struct("<8sQ")

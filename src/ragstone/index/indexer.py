@@ -64,10 +64,10 @@ class Indexer:
         well = True
         for index in self._indexes():
             try:
-                index.refresh()
                 if not self._writes:
                     index.adopt()
                     continue
+                index.refresh()
                 index.seal()
                 if self._rests(index):
                     index.consolidate()

@@ -81,20 +81,17 @@ class Places:
         rows = enumerate(PLACE.iter_unpack(self._table))
         return min((held for place, (pid, held) in rows if place != self._own and _alive(pid)), default=None)
 
-    @staticmethod
-    def taking(folder: Path) -> list[int]:
-        """The processes that take connections."""
-        rows = PLACE.iter_unpack((folder / FILE).read_bytes()) if (folder / FILE).exists() else ()
-        return [pid for pid, _ in rows if _alive(pid)]
-
     def too_many(self, connections: int) -> bool:
         """Whether this process has so many more than another that some should come anew: it was there first."""
         if self._table is None:
             return False
-        now = time.monotonic()
-        if now - self._looked >= LOOK_SECONDS:
-            self._looked, self._fewest = now, self.fewest()
         self.tell(connections)
+        now = time.monotonic()
+        if now - self._looked >= LOOK_SECONDS or self._many(connections):
+            self._looked, self._fewest = now, self.fewest()
+        return self._many(connections)
+
+    def _many(self, connections: int) -> bool:
         return self._fewest is not None and connections > MUCH * self._fewest + FEW
 
 
