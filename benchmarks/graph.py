@@ -29,17 +29,20 @@ import numpy as np
 
 from ragstone.assemble import open_knowledge_base
 from ragstone.graph.codec import encode
+from ragstone.graph.extract import RuleExtractor
 from ragstone.graph.layers import RULES
 from ragstone.graph.linking import linked
+from ragstone.graph.retrieval import GraphRetrieval
 from ragstone.graph.sealing import published
 from ragstone.graph.walk import walk
 from ragstone.graph_types import Extraction, Mention, Relation
 from ragstone.knowledge_base import KnowledgeBase
 from ragstone.protocols import Extracted
+from ragstone.search.mixing import Ranking, consult, with_reasons
 from ragstone.settings import at, load
 from ragstone.testing import HashEmbedder
 from ragstone.text.passage import chunk_hash
-from ragstone.types import ChunkSpan, PreparedChunk, PreparedDocument, Terms
+from ragstone.types import ChunkSpan, Hit, PreparedChunk, PreparedDocument, ScoreParts, Terms
 
 COLLECTION = "default"
 MENTIONS, RELATIONS = 48, 85
@@ -48,6 +51,7 @@ STEMS = ("Steuerung", "Pumpe", "Motor", "Sensor", "Ventil", "Regler", "Antrieb",
 ENDINGS = ("", "", "", "en", "s")
 SHARES = {"term": 0.62, "name": 0.16, "identifier": 0.08, "heading": 0.04, "number": 0.06, "date": 0.04}
 SEARCHES = 300
+HITS = 100
 
 
 def opened(folder: Path) -> KnowledgeBase:
@@ -192,21 +196,44 @@ def opened_(folder: Path) -> dict[str, Any]:
 
 
 def searched(folder: Path) -> dict[str, Any]:
-    """Linking of a question that names two entities, and the walk from these and eight hits."""
+    """Linking of a question that names two entities, and the walk from these and eight hits; and all that a search adds
+    for the graph to a hundred hits, reasons of the first ten included."""
     with opened(folder) as kb:
         frame = kb.graph._frame(COLLECTION)
+        retrieval = GraphRetrieval(lambda: kb.graph, RuleExtractor)
         draw = np.random.default_rng(3)
-        linking, walking = [], []
+        linking: list[float] = []
+        walking: list[float] = []
+        staging: list[float] = []
         for _ in range(SEARCHES):
-            places = draw.choice(len(frame.alive), 8, replace=False)
-            _, entities, _ = frame.members(places)
+            places = draw.choice(len(frame.alive), HITS, replace=False)
+            _, entities, _ = frame.members(places[:8])
             some = [frame.entity(int(number)).name for number in draw.choice(entities, 2)]
             question = f"Was hat {some[0]} mit der Leistung von {some[1]} zu tun?"
             links = linked(frame, question, (), "de")
             linking.append(seconds_of(lambda q=question: linked(frame, q, (), "de")))
             seeds = {link.entity: link.weight for link in links}
-            walking.append(seconds_of(lambda s=seeds, p=places: walk(frame, s, dict.fromkeys(p.tolist(), 0.125))))
-        return {"linking_ms": spread(linking), "walk_ms": spread(walking), "after": memory()}
+            eight = dict.fromkeys(places[:8].tolist(), 0.125)
+            walking.append(seconds_of(lambda s=seeds, p=eight: walk(frame, s, p)))
+            scores = np.linspace(1.0, 0.2, HITS, dtype=np.float32)
+            ranking = frame.chunk_ids(places), scores, scores, scores
+            staging.append(seconds_of(lambda q=question, r=ranking: staged(kb, retrieval, q, r)))
+        return {
+            "linking_ms": spread(linking), "walk_ms": spread(walking), "stage_ms": spread(staging), "after": memory(),
+        }  # fmt: skip
+
+
+def staged(kb: KnowledgeBase, graph: GraphRetrieval, question: str, ranking: Ranking) -> None:
+    revisions = {COLLECTION: kb.store.revision(COLLECTION)}
+    found = consult(
+        graph, kb.store, question, "de", revisions, ranking, "mixed", "always", {COLLECTION: None}, spread=True
+    )
+    ids, scores, lexical, dense = (values[:10].tolist() for values in found.ranking)
+    chunks = {chunk.id: chunk for chunk in kb.store.chunks(ids)}
+    shares = [None if np.isnan(share) else float(share) for share in found.graph[:10]]
+    parts = [ScoreParts(lex, near, graph=share) for lex, near, share in zip(lexical, dense, shares, strict=True)]
+    hits = [Hit(chunks[i], score, part) for i, score, part in zip(ids, scores, parts, strict=True)]
+    with_reasons(hits, graph, question, "de")
 
 
 def seconds_of(work: Callable[[], Any]) -> float:

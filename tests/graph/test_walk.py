@@ -69,7 +69,7 @@ def test_a_walk_prefers_rare_bridges_and_passes_no_hubs(sealed: bool) -> None:
     frame, _ = frame_of_rows([], {0: [0, 1], 1: [1], 2: [2], **many}, sealed=sealed)
     places, shares = walk(frame, {}, {0: 1.0})
     found = dict(zip(places.tolist(), shares.tolist(), strict=True))
-    assert found[1] > 0.05
+    assert found[1] > 0.04
     assert set(found) == {0, 1}
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 from array import array
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from ..text.analysis import fold
 from .codec import Columns
 from .generic import GeneralWords
-from .resolve import key_of
+from .resolve import digest_of, key_of
 from .resolve_words import abbreviates, stem
-from .sealed import Ints, Longs, Sealed, nothing
+from .sealed import NO_NODE, Ints, Longs, Sealed, nothing
 
 ALIAS_LABEL: Final = "("
 """Of a name and another one in brackets behind it."""
@@ -194,6 +194,11 @@ class Contents:
         if node is None and self.sealed.nodes:
             node = self.sealed.node_of_key(key_of(norm))
         return node
+
+    def nodes_of_norms(self, norms: Sequence[str]) -> Longs:
+        """NO_NODE where there is none."""
+        came = np.array([self._by_norm.get(norm, NO_NODE) for norm in norms], np.int64)
+        return np.where(came >= 0, came, self.sealed.nodes_of([digest_of(norm) for norm in norms]))
 
     def node_of_key(self, key: str) -> int | None:
         self._make_keys()

@@ -41,11 +41,10 @@ def linked(frame: Frame, question: str, mentions: Iterable[Mention], language: s
     for size in range(min(LONGEST, len(words)), 0, -1):
         for start in range(len(words) - size + 1):
             form = " ".join(words[start : start + size])
-            if form not in forms and _speaks(form, size, language) and frame.number_of_norm(form) >= 0:
+            if form not in forms and _speaks(form, size, language):
                 forms[form] = UNMENTIONED
     weights: dict[int, float] = {}
-    for form, sure in forms.items():
-        entity = frame.number_of_norm(form)
+    for entity, sure in zip(frame.numbers_of_norms(list(forms)).tolist(), forms.values(), strict=True):
         if entity >= 0 and not frame.generic[entity]:
             weights[entity] = max(weights.get(entity, 0.0), sure * rarity(frame, entity))
     order = sorted(weights, key=lambda entity: (-weights[entity], frame.id(entity)))

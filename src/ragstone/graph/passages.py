@@ -26,7 +26,7 @@ def evidence(store: Store, frame: Frame, a: int, b: int, limit: int) -> tuple[Ev
     chunks = np.intersect1d(frame.chunks_of(a), frame.chunks_of(b), assume_unique=True)
     found: list[tuple[float, Evidence]] = []
     for chunk, said in extracted(store, chunks[-MOST_CHUNKS:].tolist()):
-        numbers = np.array([frame.number_of_norm(norm) for norm, _, _ in said.forms], np.int64)
+        numbers = frame.numbers_of_norms([norm for norm, _, _ in said.forms])
         one, other = numbers[said.form[said.head]], numbers[said.form[said.tail]]
         for at in np.flatnonzero(((one == a) & (other == b)) | ((one == b) & (other == a))).tolist():
             start, end = int(said.from_[at]), int(said.from_[at] + said.span[at])
@@ -43,7 +43,7 @@ def mentions(store: Store, frame: Frame, number: int, limit: int) -> list[Eviden
     """Sentences that mention an entity; of what only a heading names, the heading."""
     found: list[tuple[int, Evidence]] = []
     for chunk, said in extracted(store, frame.chunks_of(number)[-MOST_CHUNKS:].tolist()):
-        numbers = np.array([frame.number_of_norm(norm) for norm, _, _ in said.forms], np.int64)
+        numbers = frame.numbers_of_norms([norm for norm, _, _ in said.forms])
         places = np.flatnonzero(numbers[said.form] == number).tolist()
         for at in places:
             start, end = int(said.start[at]), int(said.start[at] + said.length[at])

@@ -100,9 +100,14 @@ def around(forms: Forms, nodes: Iterable[int]) -> set[int]:
     return found
 
 
+def digest_of(text: str) -> bytes:
+    """12 bytes that name a form in every process, and say nothing of its letters."""
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=12).digest()
+
+
 def key_of(text: str) -> str:
-    """Names a form in every process, and says nothing of its letters."""
-    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
+    """The digest as people and files have it."""
+    return digest_of(text).hex()
 
 
 def _component(forms: Forms, start: int) -> tuple[dict[int, Form], dict[int, Collection[int]]]:

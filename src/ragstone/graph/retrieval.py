@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Final
 
 import numpy as np
 
 from ..protocols import Extractor, Ids, Reached, Scores, Theme
 from ..types import Chunk
-from . import showing
+from .contents import Said
 from .graph import KnowledgeGraph
-from .linking import Link, linked, rarity
+from .linking import Link, linked
+from .sealed import Ints
 from .viewing import Frame
 from .walk import walk
 
@@ -21,8 +23,6 @@ REACHED: Final = 200
 """Chunks that a walk gives, those where it is most of the time."""
 ASKED: Final = 40
 """Hits by which the communities are told that a question is about."""
-TRIED: Final = 2
-"""Entities of a chunk among which the end of a reason is looked for."""
 
 
 class GraphRetrieval:
@@ -85,7 +85,8 @@ class GraphRetrieval:
         if frame is None:
             return [""] * len(chunks)
         asked = [link.entity for link in self._links(frame, question, language)]
-        return [_reason(frame, asked, first, chunk) for chunk in chunks]
+        ways = [(other, _entities(frame, said)) for other in first if (said := frame.said(other)) is not None]
+        return [_reason(frame, asked, ways, chunk) for chunk in chunks]
 
     def _links(self, frame: Frame, question: str, language: str) -> list[Link]:
         held = self._asked  # a search asks twice
@@ -97,27 +98,49 @@ class GraphRetrieval:
         return links
 
 
-def _reason(frame: Frame, asked: Sequence[int], first: Sequence[int], chunk: Chunk) -> str:
-    own = members(frame, chunk.id)
-    place = f", page {chunk.page}" if chunk.page is not None else f", {chunk.uri}"
+def _reason(frame: Frame, asked: Sequence[int], ways: Sequence[tuple[int, Ints]], chunk: Chunk) -> str:
+    """What of the question a chunk mentions, or else the rarest entity that it has in common with a hit of `ways`, with
+    the surest relation that the chunk itself tells of it."""
+    said = frame.said(chunk.id)
+    if said is None:
+        return ""
+    entities = _entities(frame, said)
+    own = set(entities.tolist())
     starts = [entity for entity in asked if entity in own]
     if not starts:
-        shared = {e: rarity(frame, e) for other in first if other != chunk.id for e in own & members(frame, other)}
-        starts = sorted(shared, key=lambda entity: (-shared[entity], frame.id(entity)))
+        shared = set().union(*(other.tolist() for id_, other in ways if id_ != chunk.id)) & own
+        starts = sorted(shared, key=lambda entity: (int(frame.entity_chunks[entity]), frame.id(entity)))
     if not starts:
         return ""
-    head = frame.entity(starts[0])
-    others = {entity: (entity not in asked, -rarity(frame, entity), frame.id(entity)) for entity in own - {starts[0]}}
-    for other in sorted(others, key=others.__getitem__)[:TRIED]:
-        tail = frame.entity(other)
-        edge = showing.edge(frame, starts[0], other)
-        if edge is not None and edge.label:
-            names = {head.id: head.name, tail.id: tail.name}
-            return f"{names[edge.head]} —{edge.label}→ {names[edge.tail]}{place}"
-    return f"{head.name}{place}"
+    place = f", page {chunk.page}" if chunk.page is not None else f", {chunk.uri}"
+    told = _told(frame, said, entities, starts, set(asked))
+    if told is None:
+        return f"{frame.entity(starts[0]).name}{place}"
+    head, label, tail = told
+    return f"{frame.entity(head).name} —{label}→ {frame.entity(tail).name}{place}"
 
 
-def members(frame: Frame, chunk_id: int) -> set[int]:
-    """The entities that a chunk mentions."""
-    place = frame.place(chunk_id)
-    return set() if place is None else set(frame.members(np.array([place]))[1].tolist())
+def _told(
+    frame: Frame, said: Said, entities: Ints, starts: Sequence[int], asked: AbstractSet[int]
+) -> tuple[int, str, int] | None:
+    """Head, label and tail of a relation that has a label, of the first of `starts` that has one; with what the
+    question names before others, then the surest."""
+    at = np.flatnonzero(said.label)
+    heads, tails = entities[said.head[at]].tolist(), entities[said.tail[at]].tolist()
+    labels, sure = [frame.contents.labels[number] for number in said.label[at].tolist()], said.strength[at].tolist()
+    order = {entity: place for place, entity in reversed(list(enumerate(starts)))}
+    best: tuple[tuple[int, bool, int, str, str, str], tuple[int, str, int]] | None = None
+    for head, tail, label, strength in zip(heads, tails, labels, sure, strict=True):
+        first = min(order.get(head, len(starts)), order.get(tail, len(starts)))
+        if head == tail or first == len(starts) or not label[0].isalpha():  # a colon or a bracket tells nobody anything
+            continue
+        other = tail if order.get(head) == first else head
+        rank = first, other not in asked, -strength, label, frame.id(head), frame.id(tail)
+        if best is None or rank < best[0]:
+            best = rank, (head, label, tail)
+    return best[1] if best is not None else None
+
+
+def _entities(frame: Frame, said: Said) -> Ints:
+    """Of each of its members."""
+    return frame.root[frame.contents.node_of[said.writing]]

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import mmap
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
@@ -37,6 +37,7 @@ _Header = tuple[
     int, tuple[str, ...], tuple[tuple[Literal["merge", "split"], str, str, int], ...], list[tuple[str, str, int]]
 ]
 NO_NODE: Final = -1
+_KEY: Final = np.dtype([("high", ">u8"), ("low", ">u4")])
 
 Ints = NDArray[np.int32]
 Longs = NDArray[np.int64]
@@ -145,6 +146,21 @@ class Sealed:
                 return at
             at += 1
         return None
+
+    def nodes_of(self, digests: Sequence[bytes]) -> Longs:
+        """Nodes of many keys at once, NO_NODE where there is none."""
+        found = np.full(len(digests), NO_NODE, np.int64)
+        if self.nodes and digests:
+            asked = np.frombuffer(b"".join(digests), _KEY)
+            high, low = asked["high"].astype(np.uint64), asked["low"].astype(np.uint32)
+            at = np.minimum(np.searchsorted(self.key_high, high), self.nodes - 1)
+            near = self.key_high[at] == high
+            hit = near & (self.key_low[at] == low)
+            found[hit] = at[hit]
+            for place in np.flatnonzero(near & ~hit).tolist():  # several begin alike
+                node = self.node_of_key(digests[place].hex())
+                found[place] = NO_NODE if node is None else node
+        return found
 
     def place(self, chunk_id: int) -> int | None:
         at = int(np.searchsorted(self.chunks, chunk_id))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
@@ -78,6 +78,16 @@ class Frame:
         place = self.place(chunk_id)
         return None if place is None else sealed_said(self.contents.sealed, place)
 
+    def said_of(self, places: NDArray[np.integer]) -> Longs:
+        """How many writings, or nodes of chunks that came, each mentions."""
+        sealed, starts = self.contents.sealed, self.changes.starts
+        count = len(sealed.chunks)
+        found = np.zeros(len(places), np.int64)
+        old = places < count
+        found[old] = sealed.member_starts[places[old] + 1] - sealed.member_starts[places[old]]
+        found[~old] = starts[places[~old] - count + 1] - starts[places[~old] - count]
+        return found
+
     def members(self, places: NDArray[np.integer]) -> Owned:
         """Entities of chunks."""
         sealed, changes = self.contents.sealed, self.changes
@@ -103,9 +113,17 @@ class Frame:
         return int(self.root[node])
 
     def number_of_norm(self, norm: str) -> int:
-        """-1 where there is none."""
-        node = self.contents.node_of_norm(norm)
-        return NO_NODE if node is None or node >= len(self.root) else int(self.root[node])
+        """NO_NODE where there is none."""
+        return int(self.numbers_of_norms((norm,))[0])
+
+    def numbers_of_norms(self, norms: Sequence[str]) -> Longs:
+        """The entities that forms stand in, NO_NODE where there is none."""
+        nodes = self.contents.nodes_of_norms(norms)
+        nodes[nodes >= len(self.root)] = NO_NODE  # came later
+        found = np.full(len(nodes), NO_NODE, np.int64)
+        known = nodes >= 0
+        found[known] = self.root[nodes[known]]
+        return found
 
     def id(self, number: int) -> str:
         return self.contents.key(number)
@@ -120,18 +138,33 @@ class Frame:
         return found
 
     def nodes_of(self, number: int) -> list[int]:
-        return [int(node) for node in self.nodes(np.array([number]))[0]]
+        group = self.groups.get(number)
+        if group is not None:
+            return sorted(group)
+        sealed = self.contents.sealed
+        if number >= sealed.nodes:
+            return []
+        return [int(node) for node in sealed.group_node[sealed.group_starts[number] : sealed.group_starts[number + 1]]]
 
-    def nodes(self, numbers: NDArray[np.integer]) -> tuple[Longs, Longs]:
+    def nodes(self, numbers: NDArray[np.integer]) -> tuple[NDArray[np.integer], Longs]:
         """Of entities, and to which of `numbers` each belongs."""
         sealed = self.contents.sealed
-        own = [place for place, number in enumerate(numbers.tolist()) if number in self.groups]
-        plain = np.setdiff1d(np.arange(len(numbers)), own)
-        plain = plain[numbers[plain] < sealed.nodes]
+        if not self.groups:
+            at, which = rows_of(sealed.group_starts, numbers)
+            return sealed.group_node[at], which
+        changed = self._regrouped[numbers]
+        plain = np.flatnonzero(~changed & (numbers < sealed.nodes))
         at, which = rows_of(sealed.group_starts, numbers[plain])
-        more = [(node, place) for place in own for node in sorted(self.groups[int(numbers[place])])]
-        nodes = np.concatenate([sealed.group_node[at], np.array([node for node, _ in more], np.int64)])
-        return nodes, np.concatenate([plain[which], np.array([place for _, place in more], np.int64)])
+        more = [(n, own) for own in np.flatnonzero(changed).tolist() for n in sorted(self.groups[int(numbers[own])])]
+        nodes, owners = np.array(more, np.int64).reshape(-1, 2).T
+        return np.concatenate([sealed.group_node[at], nodes]), np.concatenate([plain[which], owners])
+
+    @cached_property
+    def _regrouped(self) -> NDArray[np.bool_]:
+        """By entity, whether `groups` has it."""
+        found = np.zeros(len(self.root), np.bool_)
+        found[list(self.groups)] = True
+        return found
 
     def entity(self, number: int) -> Entity:
         written: dict[str, int] = {}
@@ -155,8 +188,11 @@ class Frame:
 
     def places(self, numbers: NDArray[np.integer]) -> Owned:
         """Chunks that mention entities."""
+        return self.places_of(*self.nodes(numbers))
+
+    def places_of(self, nodes: NDArray[np.integer], owner: Longs) -> Owned:
+        """Chunks that mention nodes, by the owners of these."""
         sealed = self.contents.sealed
-        nodes, owner = self.nodes(numbers)
         old = np.flatnonzero(nodes < sealed.nodes)
         at, which = rows_of(sealed.post_starts, nodes[old])
         chunk, weight = sealed.post_chunk[at], sealed.post_weight[at]
@@ -169,8 +205,11 @@ class Frame:
 
     def edges(self, numbers: NDArray[np.integer]) -> Owned:
         """Other entities that relations join entities with."""
+        return self.edges_of(numbers, *self.nodes(numbers))
+
+    def edges_of(self, numbers: NDArray[np.integer], nodes: NDArray[np.integer], owner: Longs) -> Owned:
+        """Other entities that relations join nodes with, by the owners of these among `numbers`."""
         sealed = self.contents.sealed
-        nodes, owner = self.nodes(numbers)
         old = np.flatnonzero(nodes < sealed.nodes)
         at, which = rows_of(sealed.pair_starts, nodes[old])
         other, more, of = self.changes.pairs.of(nodes)

@@ -55,6 +55,11 @@ class Mixing:
     around: int = 20
     also: int = 2
 
+    @property
+    def reads(self) -> bool:
+        """Whether passages themselves say anything, beside their scores."""
+        return any((self.opening, self.dated, self.within, self.again))
+
 
 TALK: Final = Mixing()
 PROSE: Final = Mixing(opening=0.0, dated=0.0, beside=0.0, within=0.0, bridge=0.3, words=0.0, again=0.0, behind=HELD)
@@ -173,14 +178,16 @@ def _mixed(
         nothing = np.full(len(new), np.nan, dtype=np.float32)
         lex, dense, graph = (np.concatenate([values, nothing])[order] for values in (lex, dense, graph))
     total[np.searchsorted(every, list(gains))] += list(gains.values())
-    order = np.lexsort((every, -total))[: mixing.depth]
-    found = best | _found(store, [i for i in every[order].tolist() if i not in best])
-    looked = [found[i] for i in every[order].tolist() if i in found]
-    for gain in (_opening(looked, alone, asked, mixing), _within(looked, alone, mixing)):
-        total[np.searchsorted(every, list(gain))] += list(gain.values())
     order = np.lexsort((every, -total))
-    if spread:
-        order = _spread(order, every, total, found, mixing)
+    if mixing.reads:
+        head = every[order[: mixing.depth]].tolist()
+        found = best | _found(store, [i for i in head if i not in best])
+        looked = [found[i] for i in head if i in found]
+        for gain in (_opening(looked, alone, asked, mixing), _within(looked, alone, mixing)):
+            total[np.searchsorted(every, list(gain))] += list(gain.values())
+        order = np.lexsort((every, -total))
+        if spread:
+            order = _spread(order, every, total, found, mixing)
     total = (total / max(float(total.max()), 1e-9) if len(total) else total).astype(np.float32)
     return Mixed((every[order], total[order], lex[order], dense[order]), graph[order], used=True)
 

@@ -26,13 +26,20 @@ _DATE: Final = re.compile(
     r"|(?<![\d.])(\d{1,2})\.(\d{1,2})\.((?:19|20)\d\d)(?!\d)"
     r"|(?<![\d.,-])((?:19|20)\d\d)(?![\d.,-]\d|\d)"
 )
+_BEGIN: Final = re.compile(rf"[\d{''.join(sorted({name[0] for name in _MONTHS}))}](?:(?<=\d)\d*)?")
+"""Where a date can begin. Trying `_DATE` at every character takes three times as long."""
 
 
 def dates_in(text: str) -> frozenset[Day]:
     """Days, months and years that a German or English text names. "May" or "March" that opens a text, with no day or
     year beside it, is another word."""
     found: set[Day] = set()
-    for match in _DATE.finditer(text):
+    end = 0
+    for begin in _BEGIN.finditer(text):
+        match = _DATE.match(text, begin.start()) if begin.start() >= end else None
+        if match is None:
+            continue
+        end = match.end()
         before, name, after, year, y, _, m, d, day, month, of, alone = match.groups()
         if name:
             number = before or after
