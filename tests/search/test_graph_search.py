@@ -10,7 +10,7 @@ import pytest
 
 from ragstone import Filter, KnowledgeBase
 from ragstone.assemble import open_knowledge_base
-from ragstone.search.talk import is_turn
+from ragstone.search.talk import is_turn, tells, turns_beside
 from ragstone.settings import at, load
 from ragstone.testing import HashEmbedder
 from ragstone.types import Mode
@@ -203,6 +203,42 @@ def test_which_passages_are_turns(tmp_path: Path) -> None:
         kb.add_texts([("code", "", "x = {'a': 1}\nreturn x[a:b]", {})])
         chunks = {c.uri: c for c in kb.store.chunks(kb.store.chunk_ids("default").tolist())}
         assert {uri for uri, chunk in chunks.items() if is_turn(chunk)} == {"t1", "t2"}
+
+
+def test_the_turn_after_a_question_gains_more_than_one_after_a_statement(tmp_path: Path) -> None:
+    after = ("Mira: Two goats and one old pony.", "Mira: Rain and one cold wind, still.")
+    for first, second in (after, after[::-1]):
+        said = ["Jon: Animals at the Ostberg farm?", first, "Jon: Animals at the Ostberg farm!", second]
+        with opened(tmp_path / first[6:9]) as kb:
+            kb.add_texts([(f"t{i}", f"session {i // 2}", text, {}) for i, text in enumerate(said)])
+            kb.add_texts([(uri, "", text, {}) for uri, text in OTHER])
+            kb.graph.build()
+            found = uris(kb, "Which animals live at the Ostberg farm?", "mixed")
+            assert found.index("t1") < found.index("t3")
+
+
+def test_of_two_turns_the_one_that_tells_more_comes_first(tmp_path: Path) -> None:
+    asked = "Jon: Was the mill of Ostberg loud in those days?"
+    told = "Mira: The mill of Ostberg was loud, so loud that all of Ostberg heard it at night and nobody slept there."
+    with opened(tmp_path / "kb") as kb:
+        kb.add_texts([("asked", "one", asked, {}), ("told", "two", told, {})])
+        kb.add_texts([(f"x{i}", "", f"Jon: Note {i}: the ferry left on time.", {}) for i in range(30)])
+        kb.graph.build()
+        assert uris(kb, "Was the mill of Ostberg loud?", "mixed")[0] == "told"
+        assert uris(kb, "Was the mill of Ostberg loud?", "hybrid")[0] == "asked"
+
+
+def test_what_a_turn_tells_and_what_is_beside_it(tmp_path: Path) -> None:
+    texts = {"long": f"Jon: {'It rained. ' * 40}", "asks": "Jon: Rain? Again?", "both": "Jon: It rained. And you?"}
+    with opened(tmp_path / "kb") as kb:
+        kb.add_texts([(uri, "session", text, {}) for uri, text in texts.items()])
+        kb.add_texts([("lines", "", "Jon: Rain?\nMira: Rain.", {})])
+        chunks = {c.uri: c for c in kb.store.chunks(kb.store.chunk_ids("default").tolist())}
+        told = {uri: tells(chunk) for uri, chunk in chunks.items()}
+        assert (told["long"], told["lines"], told["asks"]) == (1.0, 1.0, 0.0)
+        assert told["both"] == pytest.approx(len("It rained.") / 200)
+        ids = {uri: chunk.id for uri, chunk in chunks.items()}
+        assert turns_beside(kb.store, [chunks["asks"]]) == {ids["asks"]: [(ids["long"], -1), (ids["both"], 1)]}
 
 
 def test_off_is_hybrid(tmp_path: Path) -> None:

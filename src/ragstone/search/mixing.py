@@ -1,10 +1,10 @@
 """The stage of a search that asks the knowledge graph: what else belongs to the question and to the first hits.
 
 What speaks for a passage beside its own score: it opens with a name that the question names (a speaker, a headword);
-it is of a day that the question names; the passages beside it are hits, or others of its document; a walk from the
-first hits through rare entities leads to it; and the words of the question once more, which vectors moved by feedback
-lose. A document that was shown already then stands back, so that ten hits are ten pieces of evidence. Weights:
-docs/decisions/0032-graph-retrieval.md.
+it is of a day that the question names; it is a turn that tells much; the passages beside it are hits, or others of its
+document; a walk from the first hits through rare entities leads to it; and the words of the question once more,
+which vectors moved by feedback lose. A document that was shown already then stands back, so that ten hits are ten
+pieces of evidence. Weights: docs/decisions/0032-graph-retrieval.md.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ..protocols import GraphSearch, Ids, Scores, Store
 from ..text.dates import Day, dates_in, falls
 from ..types import Chunk, Hit, Mode
 from .fusion import HELD, lifted
-from .talk import days_of, is_talk, speaker, turns_beside
+from .talk import asks, days_of, is_talk, speaker, tells, turns_beside
 
 FIRST: Final = 3
 """Hits from which a way to another is told."""
@@ -40,15 +40,19 @@ Ranking = tuple[Ids, Scores, Scores, Scores]
 @dataclass(frozen=True, slots=True)
 class Mixing:
     """Weights on a scale on which the best fused score is 1. `depth`: hits that are looked at, `around`: the best of
-    them, whose neighbours are; `also`: other hits of a document that speak for its best one. `behind`: how many of the
-    first hits the walk lifts nothing above; none where 0."""
+    them, whose neighbours are; `beside`: of turns next to a hit, `answer`: of the turn after a hit that asks,
+    `further`: of turns two away; `also`: other hits of a document that speak for its best one. `behind`: how many of
+    the first hits the walk lifts nothing above; none where 0."""
 
     opening: float = 0.3
     dated: float = 0.3
-    beside: float = 0.2
+    telling: float = 0.4
+    beside: float = 0.3
+    answer: float = 0.6
+    further: float = 0.2
     within: float = 0.1
     bridge: float = 0.1
-    words: float = 0.15
+    words: float = 0.1
     again: float = 0.2
     behind: int = 0
     depth: int = 100
@@ -62,7 +66,10 @@ class Mixing:
 
 
 TALK: Final = Mixing()
-PROSE: Final = Mixing(opening=0.0, dated=0.0, beside=0.0, within=0.0, bridge=0.3, words=0.0, again=0.0, behind=HELD)
+PROSE: Final = Mixing(
+    opening=0.0, dated=0.0, telling=0.0, beside=0.0, answer=0.0, further=0.0, within=0.0, bridge=0.3, words=0.0,
+    again=0.0, behind=HELD,
+)  # fmt: skip
 """Where the best hits are no turns: there the walk alone was measured to help, and the rest to cost."""
 
 
@@ -201,18 +208,20 @@ def _beside(
 ) -> dict[int, float]:
     """What stands beside the best hits, with its share of their scores."""
     gains: dict[int, float] = {}
-    collection = {chunk.id: chunk.collection for chunk in best}
-    for hit, ids in turns_beside(store, best).items():
-        wanted = allow[collection[hit]]
-        for other in ids:
+    hits = {chunk.id: chunk for chunk in best}
+    for hit, others in turns_beside(store, best).items():
+        wanted = allow[hits[hit].collection]
+        after = mixing.answer if asks(hits[hit]) else mixing.beside
+        for other, step in others:
             if other in own or wanted is None or bool(np.isin(other, wanted)):
-                gains[other] = gains.get(other, 0.0) + mixing.beside * own[hit]
+                weight = after if step == 1 else mixing.beside if step == -1 else mixing.further
+                gains[other] = gains.get(other, 0.0) + weight * own[hit]
     return gains
 
 
 def _opening(looked: Sequence[Chunk], alone: Mapping[int, float], asked: _Asked, mixing: Mixing) -> dict[int, float]:
-    """What opens with a name, or is of a day, that the question names."""
-    gains = dict.fromkeys((chunk.id for chunk in looked), 0.0)
+    """What opens with a name, or is of a day, that the question names; and turns by how much they tell."""
+    gains = {chunk.id: mixing.telling * tells(chunk) if mixing.telling else 0.0 for chunk in looked}
     for chunk in looked if mixing.opening else ():
         if chunk.id in alone and speaker(chunk) in asked.names:
             gains[chunk.id] += mixing.opening

@@ -18,6 +18,9 @@ BESIDE: Final = 2
 """Turns before and after one that are beside it."""
 HEAD: Final = 60
 """Characters of a turn in which its date stands, if it has one."""
+_QUESTION: Final = re.compile(r"[^.!?\n]*\?")
+FULL: Final = 200
+"""Characters from which on a turn tells no more."""
 GAP: Final = 2
 """Documents of others between two neighbours that are looked over, and as many that were removed."""
 
@@ -41,25 +44,43 @@ def speaker(chunk: Chunk) -> str:
     return name.strip().casefold() if colon and "\n" not in text else ""
 
 
+def asks(chunk: Chunk) -> bool:
+    return "?" in chunk.text
+
+
+def tells(chunk: Chunk) -> float:
+    """How much a turn of one line says, in [0, 1]: its characters, those of questions left out, as a share of FULL. 1
+    for what has several lines."""
+    text = chunk.text.strip()
+    if "\n" in text:
+        return 1.0
+    said = text.partition(":")[2].strip()
+    asked = sum(map(len, _QUESTION.findall(said))) if "?" in said else 0
+    return min(len(said) - asked, FULL) / FULL
+
+
 def days_of(chunk: Chunk) -> frozenset[Day]:
     """Of which days a turn is, as its title, the name of its document or its first characters say."""
     return dates_in(f"{chunk.title}\n{chunk.uri}\n{chunk.text[:HEAD]}")
 
 
-def turns_beside(store: Store, chunks: Sequence[Chunk]) -> Mapping[int, list[int]]:
-    """For each chunk the ids of those beside it: documents of one chunk, of the same collection and title, in the
-    order in which the documents were first added. An edited document keeps its place."""
+def turns_beside(store: Store, chunks: Sequence[Chunk]) -> Mapping[int, list[tuple[int, int]]]:
+    """For each chunk the ids of those beside it and how many turns after it they come (before it: less than 0):
+    documents of one chunk, of the same collection and title, in the order in which the documents were first added.
+    An edited document keeps its place."""
     wanted = {chunk.document_id: chunk for chunk in chunks if chunk.title and len(chunk.text) <= LONG}
     width = BESIDE + GAP
     around = sorted({d + step for d in wanted for step in range(-width, width + 1)})
     series: defaultdict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)
     for document, chunk_id, collection, title in store.whole_documents(around):
         series[collection, title].append((document, chunk_id))
-    beside: dict[int, list[int]] = {}
+    beside: dict[int, list[tuple[int, int]]] = {}
     for chunk in wanted.values():
         row = series.get((chunk.collection, chunk.title), [])
         at = next((n for n, (document, _) in enumerate(row) if document == chunk.document_id), None)
         if at is not None:
-            near = row[max(0, at - BESIDE) : at] + row[at + 1 : at + 1 + BESIDE]
-            beside[chunk.id] = [i for document, i in near if abs(document - chunk.document_id) <= width]
+            near = range(max(0, at - BESIDE), min(len(row), at + BESIDE + 1))
+            beside[chunk.id] = [
+                (row[n][1], n - at) for n in near if n != at and abs(row[n][0] - chunk.document_id) <= width
+            ]
     return beside
