@@ -24,6 +24,7 @@ from .embedding.turn import DEEPEN_LOCK_FILE, turn
 from .embedding_models import EmbeddingModels, default_recipe, model_registry
 from .errors import SettingsError, StoreReadOnly
 from .graph.deepening import Deepening
+from .graph.extract import RuleExtractor
 from .graph.retrieval import GraphRetrieval
 from .ingest.limits import ReadLimits
 from .ingest.prepare import PrepareOptions
@@ -224,7 +225,7 @@ def _parts(
     prepare = _prepare_options(settings)
     background = settings.embedding.background and not read_only
     ready = settings.embedding.background and role != "upkeep"
-    extractor = Once(_extractor)
+    extractor = Once(lambda: graph_extractor(settings))
     return Parts(
         store=store,
         spaces=spaces,
@@ -238,7 +239,7 @@ def _parts(
             reranker=_reranker(settings),
             tuning=Tuning(candidates=settings.search.candidates, rerank_depth=settings.search.rerank_candidates),
             fixed_weight=settings.search.dense_weight,
-            graph=GraphRetrieval(lambda: kb.graph, extractor),
+            graph=GraphRetrieval(lambda: kb.graph, Once(RuleExtractor)),  # of a question any form is looked up
             graph_when=settings.search.graph,
         ),
         answerer=answerer,
@@ -265,7 +266,7 @@ def _parts(
         skimming=lambda embedder: SkimmingEmbedder(partial(spaces.load, embedder.space.id), embedder.space),
         lately=lambda embedder: CachedEmbedder(lambda: embedder, embedder.space, MemoryCache(LATELY), "passage"),
         gleans=Once(lambda: background_model(settings, "memory.model", local, llm, closers)),
-        extractor=None if read_only else extractor,
+        extractor=extractor,
         deepens=None if read_only else Once(deepening),
         background_graph=settings.graph.enabled and background and role != "answers",
         preload=settings.models.preload and background and ready,
@@ -359,10 +360,11 @@ def read_limits(settings: Settings) -> ReadLimits:
     return limits
 
 
-def _extractor() -> Extractor:
-    from .graph.extract import RuleExtractor
+def graph_extractor(settings: Settings) -> Extractor:
+    """Raises SettingsError, ModelMissing, ModelMismatch where a model of graph.ner cannot be used."""
+    from .recognizers import recognizers
 
-    return RuleExtractor()
+    return RuleExtractor(recognizers=recognizers(settings.graph.ner))
 
 
 def _prepare_options(settings: Settings) -> PrepareOptions:

@@ -46,7 +46,7 @@ def kb(tmp_path: Path) -> Iterator[KnowledgeBase]:
 class Counting:
     """The rules, counted; `breaks_on` is a word that it fails at."""
 
-    version = RuleExtractor.version
+    version = RuleExtractor().version
 
     def __init__(self, breaks_on: str = "\0", version: str = version) -> None:
         self.texts: list[str] = []
@@ -62,6 +62,7 @@ class Counting:
 
 
 def extract_with(kb: KnowledgeBase, extractor: Counting) -> None:
+    kb.graph._extractor = lambda: extractor
     kb._running.__dict__["graph_builder"] = GraphBuilder(kb.store, lambda: extractor, kb._running.graph_builder._take)
 
 

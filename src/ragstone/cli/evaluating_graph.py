@@ -114,15 +114,16 @@ def eval_graph(
         typer.Option(metavar="CODE", help="Language of the texts (ISO 639-1), else detected.", show_default=False),
     ] = None,
 ) -> int:
-    """Names and relations that are found in texts without a language model, against those that people marked.
+    """Names and relations that are found in texts without a language model, against those that people marked; with the
+    models of graph.ner, where there are some.
 
     Files are JSON lines: id, tokens, tags (BIO) for names; id, sents, entities, relations for related pairs too.
     """
-    from ..graph.extract import RuleExtractor
+    from ..assemble import graph_extractor
     from ..measure.graph import evaluate_graph
 
     session.safe = "Nothing is stored."
-    result = evaluate_graph(folder, extractor=RuleExtractor(), language=language)
+    result = evaluate_graph(folder, extractor=graph_extractor(session.settings), language=language)
     if session.terminal.as_json:
         session.terminal.json(result)
         return 0

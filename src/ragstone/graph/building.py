@@ -47,10 +47,6 @@ class GraphBuilder:
         self._turn = threading.Lock()
 
     @property
-    def extractor(self) -> Extractor:
-        return self._extractor()
-
-    @property
     def version(self) -> str:
         return self._extractor().version
 

@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import Final
 
 from ..graph_types import Extraction, Mention
+from ..protocols import Recognizer
 from ..text.language import detect
 from . import patterns
 from .mentions import Finder
@@ -31,18 +32,21 @@ MOST_MENTIONS: Final = 5_000
 
 
 class RuleExtractor:
-    """Implements protocols.Extractor. Any number of threads may use it."""
+    """Implements protocols.Extractor. Any number of threads may use it. Names that `recognizers` see are added
+    where the tagger sees none."""
 
-    version: Final = f"rules-{RULES_VERSION}"
-
-    def __init__(self, tagger: Tagger | None = None) -> None:
+    def __init__(self, tagger: Tagger | None = None, recognizers: Sequence[Recognizer] = ()) -> None:
         self._tagger = tagger or shipped_tagger()
+        self._recognizers = recognizers
+        self.version = "+".join((f"rules-{RULES_VERSION}", *(one.version for one in recognizers)))
 
     def extract(self, text: str, language: str | None = None, headings: Sequence[str] = ()) -> Extraction:
         if len(text) > MOST_CHARACTERS:
             # Not within a word, where there are words.
             text = text[: max(text.rfind(" ", 0, MOST_CHARACTERS), MOST_CHARACTERS - 100)]
-        finder = Finder(text, language or detect(text), self._tagger)
+        language = language or detect(text)
+        seen = [span for one in self._recognizers for span in one.names(text, language or "")]
+        finder = Finder(text, language, self._tagger, seen)
         mentions = finder.find(headings)[:MOST_MENTIONS]
         mentions = _defined(text, mentions)
         relations = Relations(text, mentions, finder.sentences, german=finder.german).find()

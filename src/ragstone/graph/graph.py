@@ -26,13 +26,12 @@ from ..graph_types import (
     Subgraph,
 )
 from ..index.sealing import PURGE_WAIT_SECONDS
-from ..protocols import Store
+from ..protocols import Extractor, Store
 from ..types import ProgressCallback
 from . import finding, passages, sealing, showing, verifying
 from .building import GraphBuilder
 from .codec import KINDS
 from .deepening import Deepening, Stop
-from .extract import RuleExtractor
 from .follow import CollectionGraph
 from .layers import MODEL, RULES
 from .mentions import norm
@@ -60,11 +59,12 @@ class KnowledgeGraph:
     Every method raises NotFound for a collection that is not there, and StoreError."""
 
     def __init__(
-        self, store: Store, builder: Callable[[], GraphBuilder] | None,
+        self, store: Store, extractor: Callable[[], Extractor], builder: Callable[[], GraphBuilder] | None,
         deepening: Callable[[], Deepening] | None = None,
     ) -> None:
         """`builder` and `deepening` are None where nothing can be written."""
         self._store = store
+        self._extractor = extractor
         self._builder = builder
         self._deepening = deepening
         self._lock = threading.Lock()
@@ -116,7 +116,7 @@ class KnowledgeGraph:
         extractor makes otherwise now, and what this process, or a file, holds otherwise than the store."""
         with self._lock:
             held = self._held.get(collection)
-        extractor = None if self._builder is None else self._builder().extractor
+        extractor = None if self._builder is None else self._extractor()
         return verifying.compared(self._store, collection, extractor, held)
 
     def rebuild(self, collection: str) -> None:
@@ -372,7 +372,7 @@ class KnowledgeGraph:
 
     def _status(self, name: str) -> GraphStatus:
         frame = self._frame(name)
-        version = self._builder().version if self._builder is not None else RuleExtractor.version
+        version = self._extractor().version
         return GraphStatus(
             collection=name,
             chunks=len(self._store.chunk_ids(name)),

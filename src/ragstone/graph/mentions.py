@@ -55,8 +55,10 @@ def word_class(word: str, german: bool) -> int:
 class Finder:
     """Mentions of one chunk while they are found."""
 
-    def __init__(self, text: str, language: str | None, tagger: Tagger) -> None:
+    def __init__(self, text: str, language: str | None, tagger: Tagger, seen: Sequence[tuple[int, int]] = ()) -> None:
+        """`seen`: names that count where the tagger finds none."""
         self.text = text
+        self._seen = seen
         self.german = language == "de"
         self.sentences: list[list[Token]] = []
         for start, end in sentence_spans(text):
@@ -72,6 +74,7 @@ class Finder:
         self._add_all("identifier", self._codes())
         self._add_all("number", (m.span() for m in patterns.QUANTITY.finditer(text)))
         self._names()
+        self._add_all("name", (_trimmed(text, start, end) for start, end in self._seen))
         self._add_all("date", (m.span() for m in patterns.DATE.finditer(text)))
         self._terms()
         mentions = [_mention(text, start, end, kind) for start, end, kind in self._found]

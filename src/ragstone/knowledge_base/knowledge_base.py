@@ -319,8 +319,8 @@ class KnowledgeBase:
     @cached_property
     def graph(self) -> KnowledgeGraph:
         """What the documents mention and how it belongs together."""
-        builder = None if self._parts.extractor is None else lambda: self._running.graph_builder
-        return KnowledgeGraph(self._store, builder, self._parts.deepens)
+        builder = None if self._parts.worker is None else lambda: self._running.graph_builder
+        return KnowledgeGraph(self._store, self._parts.extractor, builder, self._parts.deepens)
 
     # ------------------------------------------------------------------ care
     def verify(self, *, progress: ProgressCallback | None = None) -> VerifyReport:

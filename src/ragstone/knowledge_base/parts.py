@@ -90,7 +90,7 @@ class Parts:
     """The same embedder, which remembers the passages that it embedded last."""
     gleans: Callable[[], LLM | None]
     """The language model with which `learn` finds more."""
-    extractor: Callable[[], Extractor] | None
+    extractor: Callable[[], Extractor]
     """What reads chunks for the knowledge graph."""
     deepens: Callable[[], Deepening] | None
     """What has a language model read them. Raises SettingsError where there is none."""

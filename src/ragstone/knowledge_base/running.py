@@ -68,8 +68,7 @@ class Running:
 
     @cached_property
     def graph_builder(self) -> GraphBuilder:
-        """What extracts; only where there is something."""
-        assert self.parts.extractor is not None  # noqa: S101 - callers asked
+        """What extracts; only where something can be written."""
         taken = partial(turn, self.store.folder, GRAPH_LOCK_FILE)
         return GraphBuilder(self.store, self.parts.extractor, taken, self._serving)
 

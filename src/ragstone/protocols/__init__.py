@@ -9,7 +9,7 @@ from __future__ import annotations
 from .arrays import Ids, Scores, Vectors
 from .cache import Cache
 from .chats import ChatStore
-from .graph import Extracted, Extractor, GraphSearch, GraphStore, Reached, Theme, Unread
+from .graph import Extracted, Extractor, GraphSearch, GraphStore, Reached, Recognizer, Span, Theme, Unread
 from .indexes import CollectionView, LexicalIndex, Owners, QueryTerms, VectorIndex
 from .memory import Alike, MemoryCounts, MemoryRow, MemoryStore, Telling, Told, Wording
 from .models import LLM, Embedder, LocalLLM, Reranker, Role
@@ -42,11 +42,13 @@ __all__ = [
     "QueryTerms",
     "Queue",
     "Reached",
+    "Recognizer",
     "Reranker",
     "Role",
     "Scores",
     "Segment",
     "SegmentKind",
+    "Span",
     "Store",
     "Telling",
     "Theme",

@@ -10,6 +10,21 @@ from ..graph_types import Extraction, GraphDecision, GraphFailure
 from ..types import Chunk
 from .arrays import Ids, Scores
 
+Span = tuple[int, int]
+"""Start and end in a text, in characters."""
+
+
+class Recognizer(Protocol):
+    """A model that sees names in texts. `version` names the model and what was trained into it; what it sees depends on
+    the arguments alone."""
+
+    @property
+    def version(self) -> str: ...
+
+    def names(self, text: str, language: str) -> Sequence[Span]:
+        """In order, none over another; none where it does not know the language (ISO 639-1)."""
+        ...
+
 
 class Extractor(Protocol):
     """Finds what a chunk mentions and how it belongs together. `version` changes whenever the same text would give

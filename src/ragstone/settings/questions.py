@@ -62,6 +62,10 @@ class GraphSettings:
         "Extract from every text what it mentions, where and when it is embedded in the background too; off: only "
         "when `ragstone graph build` asks for it.",
     )
+    ner: tuple[str, ...] = setting(
+        (), "Models that see names beside the rules: spacy:NAME (a pipeline that is installed, or its folder), "
+        "onnx:FOLDER (model.onnx, tokenizer.json, config.json). Another one reads everything again.",
+    )  # fmt: skip
     model: str = setting(
         "", "Language model that reads passages when `ragstone graph deepen` asks for it: answer (the one of "
         "answer.model), gateway, a provider's name, gguf:PATH, ollama:NAME or openai:NAME; empty: none.",
