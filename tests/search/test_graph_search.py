@@ -196,6 +196,21 @@ def test_the_walk_lifts_nothing_above_the_first_three_hits(tmp_path: Path) -> No
             assert one[3] == "f2"
 
 
+def test_in_prose_another_document_comes_before_more_of_one_that_was_shown_behind_the_first_three_hits(tmp_path: Path) -> None:
+    name = "Edna Kilroy"
+    dull = "".join(f"The harbour of day {day} was dull and the ferry left on time, as it did on any other day. " for day in range(9))
+    long = "".join(f"# Part {n}\n\n{name}, and {name} of the harbour {n}.\n\n{dull}\n\n" for n in range(14))
+    with opened(tmp_path / "kb") as kb:
+        kb.add_texts([("long", "", long, {})])
+        kb.add_texts([(f"s{i}", "", f"{name} came to town {i}. {dull} {dull[:200]}", {}) for i in range(4)])
+        kb.add_texts([(uri, "", text, {}) for uri, text in OTHER])
+        kb.graph.build()
+        one, other = (uris(kb, f"What did {name} do?", mode) for mode in MODES)
+        assert other[:5] == ["long"] * 5
+        assert one[:3] == other[:3]
+        assert set(one[3:7]) == {"s0", "s1", "s2", "s3"}
+
+
 def test_which_passages_are_turns(tmp_path: Path) -> None:
     with opened(tmp_path / "kb") as kb:
         kb.add_texts([(uri, "", text, {}) for uri, text in TURNS[:2]])

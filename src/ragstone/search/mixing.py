@@ -10,7 +10,7 @@ pieces of evidence. Weights: docs/decisions/0032-graph-retrieval.md.
 from __future__ import annotations
 
 import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal
@@ -41,8 +41,8 @@ Ranking = tuple[Ids, Scores, Scores, Scores]
 class Mixing:
     """Weights on a scale on which the best fused score is 1. `depth`: hits that are looked at, `around`: the best of
     them, whose neighbours are; `beside`: of turns next to a hit, `answer`: of the turn after a hit that asks,
-    `further`: of turns two away; `also`: other hits of a document that speak for its best one. `behind`: how many of
-    the first hits the walk lifts nothing above; none where 0."""
+    `further`: of turns two away; `also`: other hits of a document that speak for its best one; `again`: by how much the
+    others stand back. `behind`: how many of the first hits nothing comes above; none where 0."""
 
     opening: float = 0.3
     dated: float = 0.3
@@ -68,9 +68,10 @@ class Mixing:
 TALK: Final = Mixing()
 PROSE: Final = Mixing(
     opening=0.0, dated=0.0, telling=0.0, beside=0.0, answer=0.0, further=0.0, within=0.0, bridge=0.3, words=0.0,
-    again=0.0, behind=HELD,
+    again=0.15, behind=HELD, depth=20,
 )  # fmt: skip
-"""Where the best hits are no turns: there the walk alone was measured to help, and the rest to cost."""
+"""Where the best hits are no turns: there the walk and one passage of a document before others were measured to help,
+and the rest to cost."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -265,15 +266,16 @@ def _on(every: Ids, ids: Ids, values: Scores, missing: float = 0.0) -> Scores:
 
 
 def _spread(order: Ids, every: Ids, total: Scores, found: Mapping[int, Chunk], mixing: Mixing) -> Ids:
-    """Each passage stands back by `again` for every better one of its document."""
-    seen: Counter[int] = Counter()
-    best = float(total.max()) if len(total) else 0.0
+    """All passages of a document but the best one stand back by `again`; the first `behind` stay where they are."""
+    shown: set[int] = set()
+    back = mixing.again * float(total.max()) if len(total) else 0.0
     kept = total.copy()
-    for position in order[: mixing.depth]:
+    for rank, position in enumerate(order[: mixing.depth].tolist()):
         chunk = found.get(int(every[position]))
         if chunk is not None:
-            kept[position] -= mixing.again * best * seen[chunk.document_id]
-            seen[chunk.document_id] += 1
+            if chunk.document_id in shown and rank >= mixing.behind:
+                kept[position] -= back
+            shown.add(chunk.document_id)
     head = order[: mixing.depth]
     head = head[np.lexsort((every[head], -kept[head]))]
     return np.concatenate([head, order[mixing.depth :]])
