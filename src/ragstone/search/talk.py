@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Final
 
 from ..protocols import Store
@@ -18,7 +19,7 @@ BESIDE: Final = 2
 """Turns before and after one that are beside it."""
 HEAD: Final = 60
 """Characters of a turn in which its date stands, if it has one."""
-_QUESTION: Final = re.compile(r"[^.!?\n]*\?")
+_SENTENCE: Final = re.compile(r"[^.!?\n]*[.!?\n]?")
 FULL: Final = 200
 """Characters from which on a turn tells no more."""
 GAP: Final = 2
@@ -55,13 +56,19 @@ def tells(chunk: Chunk) -> float:
     if "\n" in text:
         return 1.0
     said = text.partition(":")[2].strip()
-    asked = sum(map(len, _QUESTION.findall(said))) if "?" in said else 0
+    asked = sum(len(each) for each in _SENTENCE.findall(said) if each.endswith("?")) if "?" in said else 0
     return min(len(said) - asked, FULL) / FULL
 
 
 def days_of(chunk: Chunk) -> frozenset[Day]:
     """Of which days a turn is, as its title, the name of its document or its first characters say."""
-    return dates_in(f"{chunk.title}\n{chunk.uri}\n{chunk.text[:HEAD]}")
+    return _named(chunk.title) | _named(chunk.uri) | dates_in(chunk.text[:HEAD])
+
+
+@lru_cache(maxsize=8_192)
+def _named(name: str) -> frozenset[Day]:
+    """Many passages have one document, and many questions the same documents."""
+    return dates_in(name)
 
 
 def turns_beside(store: Store, chunks: Sequence[Chunk]) -> Mapping[int, list[tuple[int, int]]]:
