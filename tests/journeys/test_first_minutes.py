@@ -97,7 +97,10 @@ def test_evaluation_of_a_small_set(ragstone: CommandLine, tmp_path: Path) -> Non
     assert mismatches(outcome.json, records.EvaluationRecord) == []
     assert outcome.json["queries"] == 2
     assert outcome.json["modes"]["hybrid"]["ndcg@10"] == pytest.approx(1.0)
+    assert set(outcome.json["modes"]) == {"hybrid", "lexical", "dense"}
     assert (tmp_path / "run.txt").read_text().startswith("q1 Q0 d1 1 ")
+    modes = ragstone("eval", str(folder), "--graph", "--json").json["modes"]
+    assert {mode: figures["passages_ndcg@10"] for mode, figures in modes.items()}["mixed"] == pytest.approx(1.0)
     qa = tmp_path / "qa.jsonl"
     rows = [{"id": "1", "question": "How often is the boiler descaled?", "answers": ["every March"]}]
     qa.write_text("\n".join(map(json.dumps, rows)))

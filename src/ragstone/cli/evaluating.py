@@ -47,10 +47,12 @@ def eval_retrieval(
         Path | None,
         typer.Option(metavar="DIR", help="Keep the indexed corpus here for the next time.", show_default=False),
     ] = None,
+    graph: Annotated[bool, typer.Option("--graph", help="Also mode mixed, with the knowledge graph.")] = False,
 ) -> int:
     """nDCG@10, recall, MRR and latency of lexical, dense and hybrid search.
 
-    Files may be gzipped; without --queries, --qrels and --corpus the usual names in DIR are taken.
+    Documents are ranked, and for "of passages" those that the ten best passages belong to. Files may be gzipped;
+    without --queries, --qrels and --corpus the usual names in DIR are taken.
     """
     from ..measure.evaluate import evaluate_beir
 
@@ -64,19 +66,18 @@ def eval_retrieval(
             corpus=corpus,
             run_file=run,
             work=work,
+            graph=graph,
             progress=progress,
         )
     if session.terminal.as_json:
         session.terminal.json(result)
         return 0
-    columns = [
-        Column("Mode"),
-        *(Column(name, "right") for name in ("nDCG@10", "recall@10", "recall@100", "MRR", "p50 ms", "p95 ms")),
-    ]
+    names = ("nDCG@10", "of passages", "recall@10", "recall@100", "MRR", "p50 ms", "p95 ms")
+    columns = [Column("Mode"), *(Column(name, "right") for name in names)]
     rows = [
         (
             name,
-            *(f"{m[key]:.4f}" for key in ("ndcg@10", "recall@10", "recall@100", "mrr")),
+            *(f"{m[key]:.4f}" for key in ("ndcg@10", "passages_ndcg@10", "recall@10", "recall@100", "mrr")),
             *(f"{m['latency_ms'][key]:.1f}" for key in ("p50", "p95")),
         )
         for name, m in result["modes"].items()

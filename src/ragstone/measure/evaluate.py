@@ -47,9 +47,11 @@ def evaluate_beir(
     corpus: Path | None = None,
     run_file: Path | None = None,
     work: Path | None = None,
+    graph: bool = False,
     progress: ProgressCallback | None = None,
 ) -> dict[str, Any]:
-    """nDCG@10, recall@10, recall@100, MRR and p50/p95 latency (milliseconds) of lexical, dense and hybrid search.
+    """nDCG@10, recall@10, recall@100, MRR and p50/p95 latency (milliseconds) of lexical, dense and hybrid search, with
+    `graph` of mixed search too. `passages_ndcg@10` is of the documents of the ten best passages, which may be fewer.
 
     `open_at(folder)` opens a knowledge base there; `work` is where it stays for another evaluation of the same
     corpus (default: a temporary folder). Questions without a relevant document in the judgments are left out.
@@ -71,12 +73,14 @@ def evaluate_beir(
         searchable = time.perf_counter() - started
         kb.embed_pending(collection=COLLECTION, progress=progress)
         embedded = time.perf_counter() - started
+        if graph:
+            kb.graph.build(COLLECTION, progress=progress)
         status = kb.collection(COLLECTION)
         kb.search(asked[wanted[0]], collections=[COLLECTION])  # model and indexes are loaded before timing
         modes: dict[str, Any] = {}
-        for mode in PLAIN:
-            rankings, latency, stages = _rank(kb, {q: asked[q] for q in wanted}, mode, progress)
-            modes[mode] = _summary(rankings, judged, latency, stages)
+        for mode in (*PLAIN, "mixed") if graph else PLAIN:
+            rankings, passages, latency, stages = _rank(kb, {q: asked[q] for q in wanted}, mode, progress)
+            modes[mode] = _summary(rankings, passages, judged, latency, stages)
             if mode == "hybrid" and run_file is not None:
                 write_run(run_file, rankings)
         space = status.space
@@ -96,25 +100,29 @@ def evaluate_beir(
 
 def _rank(
     kb: KnowledgeBase, queries: dict[str, str], mode: Mode, progress: ProgressCallback | None
-) -> tuple[dict[str, list[tuple[str, float]]], list[float], dict[str, list[float]]]:
+) -> tuple[dict[str, list[tuple[str, float]]], dict[str, list[str]], list[float], dict[str, list[float]]]:
+    """By question: documents with their scores, and the documents of the ten best passages; then the times."""
     rankings: dict[str, list[tuple[str, float]]] = {}
+    passages: dict[str, list[str]] = {}
     latency: list[float] = []
     stages: dict[str, list[float]] = {}
     for number, (query_id, text) in enumerate(queries.items(), 1):
         started = time.perf_counter()
-        kb.search(text, collections=[COLLECTION], mode=mode, k=10, cache=False)
+        found = kb.search(text, collections=[COLLECTION], mode=mode, k=10, cache=False)
         latency.append((time.perf_counter() - started) * 1000.0)
+        passages[query_id] = list(dict.fromkeys(hit.chunk.uri for hit in found.hits))
         result = kb.search(text, collections=[COLLECTION], mode=mode, k=DEPTH, one_per_document=True, highlights=False)
         rankings[query_id] = [(hit.chunk.uri, hit.score) for hit in result.hits]
         for stage, milliseconds in result.timings.items():
             stages.setdefault(stage, []).append(milliseconds)
         if progress:
             progress(Progress("eval", number, len(queries), mode))
-    return rankings, latency, stages
+    return rankings, passages, latency, stages
 
 
 def _summary(
     rankings: dict[str, list[tuple[str, float]]],
+    passages: dict[str, list[str]],
     judged: dict[str, dict[str, int]],
     latency: Sequence[float],
     stages: dict[str, list[float]],
@@ -125,6 +133,7 @@ def _summary(
     plain = {query: [doc for doc, _ in ranking] for query, ranking in rankings.items()}
     return {
         "ndcg@10": mean([ndcg(docs, judged[q], 10) for q, docs in plain.items()]),
+        "passages_ndcg@10": mean([ndcg(docs, judged[q], 10) for q, docs in passages.items()]),
         "recall@10": mean([recall(docs, judged[q], 10) for q, docs in plain.items()]),
         "recall@100": mean([recall(docs, judged[q], 100) for q, docs in plain.items()]),
         "mrr": mean([reciprocal_rank(docs, judged[q]) for q, docs in plain.items()]),

@@ -21,6 +21,7 @@ ModeRecord = TypedDict(
     "ModeRecord",
     {
         "ndcg@10": float,
+        "passages_ndcg@10": Annotated[float, "of the documents of the ten best passages"],
         "recall@10": float,
         "recall@100": float,
         "mrr": float,
@@ -40,7 +41,7 @@ class EvaluationRecord(MeasuredRecord):
     chunks: int
     space: str
     seconds: Annotated[dict[str, float], "until searchable, until embedded"]
-    modes: Annotated[dict[str, ModeRecord], "lexical, dense and hybrid"]
+    modes: Annotated[dict[str, ModeRecord], "lexical, dense and hybrid; with --graph mixed"]
 
 
 class AnswersRecord(MeasuredRecord):
