@@ -209,6 +209,10 @@ def test_in_prose_another_document_comes_before_more_of_one_that_was_shown_behin
         assert other[:5] == ["long"] * 5
         assert one[:3] == other[:3]
         assert set(one[3:7]) == {"s0", "s1", "s2", "s3"}
+        scores = [hit.score for hit in kb.search(f"What did {name} do?", mode="mixed", k=40).hits]
+        assert scores == sorted(scores, reverse=True)
+        assert scores[0] == 1.0
+        assert scores[-1] >= 0.0
 
 
 def test_which_passages_are_turns(tmp_path: Path) -> None:

@@ -195,9 +195,11 @@ def _mixed(
             total[np.searchsorted(every, list(gain))] += list(gain.values())
         order = np.lexsort((every, -total))
         if spread:
-            order = _spread(order, every, total, found, mixing)
-    total = (total / max(float(total.max()), 1e-9) if len(total) else total).astype(np.float32)
-    return Mixed((every[order], total[order], lex[order], dense[order]), graph[order], used=True)
+            order, total = _spread(order, every, total, found, mixing)
+    scores = total[order] / max(float(total.max(initial=0.0)), 1e-9)
+    # behind the passages that were looked at, none has more than the last of them, which may have stood back
+    scores = np.maximum(np.minimum.accumulate(scores), 0.0).astype(np.float32)
+    return Mixed((every[order], scores, lex[order], dense[order]), graph[order], used=True)
 
 
 def _found(store: Store, ids: Sequence[int]) -> dict[int, Chunk]:
@@ -265,8 +267,11 @@ def _on(every: Ids, ids: Ids, values: Scores, missing: float = 0.0) -> Scores:
     return out
 
 
-def _spread(order: Ids, every: Ids, total: Scores, found: Mapping[int, Chunk], mixing: Mixing) -> Ids:
-    """All passages of a document but the best one stand back by `again`; the first `behind` stay where they are."""
+def _spread(
+    order: Ids, every: Ids, total: Scores, found: Mapping[int, Chunk], mixing: Mixing
+) -> tuple[Ids, Scores]:
+    """Order and scores where all passages of a document but the best one stand back by `again`; the first `behind` stay
+    where they are."""
     shown: set[int] = set()
     back = mixing.again * float(total.max()) if len(total) else 0.0
     kept = total.copy()
@@ -278,4 +283,4 @@ def _spread(order: Ids, every: Ids, total: Scores, found: Mapping[int, Chunk], m
             shown.add(chunk.document_id)
     head = order[: mixing.depth]
     head = head[np.lexsort((every[head], -kept[head]))]
-    return np.concatenate([head, order[mixing.depth :]])
+    return np.concatenate([head, order[mixing.depth :]]), kept
