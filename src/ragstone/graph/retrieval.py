@@ -14,6 +14,7 @@ from .contents import Said
 from .graph import KnowledgeGraph
 from .linking import Link, linked
 from .sealed import Ints
+from .showing import speaks
 from .viewing import Frame
 from .walk import walk
 
@@ -132,7 +133,7 @@ def _told(
     best: tuple[tuple[int, bool, int, str, str, str], tuple[int, str, int]] | None = None
     for head, tail, label, strength in zip(heads, tails, labels, sure, strict=True):
         first = min(order.get(head, len(starts)), order.get(tail, len(starts)))
-        if head == tail or first == len(starts) or not label[0].isalpha():  # a colon or a bracket tells nobody anything
+        if head == tail or first == len(starts) or not speaks(label):
             continue
         other = tail if order.get(head) == first else head
         rank = first, other not in asked, -strength, label, frame.id(head), frame.id(tail)

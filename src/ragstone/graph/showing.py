@@ -42,6 +42,11 @@ def around(
     return Subgraph(tuple(frame.entity(n) for n in (*numbers, *others)), tuple(shown), truncated)
 
 
+def speaks(label: str) -> bool:
+    """Whether a label has a word: a colon or a bracket between two names tells nobody anything."""
+    return label[:1].isalpha()
+
+
 def edge(frame: Frame, a: int, b: int) -> Edge | None:
     """None where no chunk shows it. Read from head to tail as most of what its label stands for does."""
     weight = chunks = 0
@@ -61,8 +66,8 @@ def edge(frame: Frame, a: int, b: int) -> Edge | None:
         for label, strength, along in zip(
             said.label[shown].tolist(), said.strength[shown].tolist(), forward[shown].tolist(), strict=True
         ):
-            if label:
-                labels[frame.contents.labels[label], along] += strength
+            if speaks(word := frame.contents.labels[label]):
+                labels[word, along] += strength
     if not chunks:
         return None
     label, along = min(labels, key=lambda found: (-labels[found], found[0], not found[1]), default=("", True))
