@@ -32,18 +32,26 @@ _ANY: Final = "xx"
 
 
 def recognizers(names: Sequence[str]) -> tuple[Recognizer, ...]:
-    """Of `spacy:NAME` (an installed package or a folder) and `onnx:FOLDER`. Raises SettingsError, ModelMissing,
-    ModelMismatch."""
-    found: list[Recognizer] = []
-    for name in names:
-        kind, _, where = name.partition(":")
-        if kind == "spacy" and where:
-            found.append(SpacyRecognizer(where))
-        elif kind == "onnx" and where:
-            found.append(OnnxRecognizer(Path(where).expanduser()))
-        else:
-            raise SettingsError(f"graph.ner has no model {name!r}.", "Write spacy:NAME or onnx:FOLDER.")
-    return tuple(found)
+    """Of `spacy:NAME` (an installed package or a folder) and `onnx:FOLDER`; each is loaded once in a process. Raises
+    SettingsError, ModelMissing, ModelMismatch."""
+    with _LOADING:
+        for name in names:
+            if name not in _LOADED:
+                _LOADED[name] = _load(name)
+        return tuple(_LOADED[name] for name in names)
+
+
+_LOADING: Final = threading.Lock()
+_LOADED: Final[dict[str, Recognizer]] = {}
+
+
+def _load(name: str) -> Recognizer:
+    kind, _, where = name.partition(":")
+    if kind == "spacy" and where:
+        return SpacyRecognizer(where)
+    if kind == "onnx" and where:
+        return OnnxRecognizer(Path(where).expanduser())
+    raise SettingsError(f"graph.ner has no model {name!r}.", "Write spacy:NAME or onnx:FOLDER.")
 
 
 class SpacyRecognizer:

@@ -132,17 +132,18 @@ def test_it_is_loaded_once_in_a_process(tmp_path: Path, monkeypatch: pytest.Monk
         return open_session(file)
 
     monkeypatch.setattr("ragstone.recognizers.open_session", counted)
-    source = f"onnx:{classifier(tmp_path / 'made')}"
-    settings = at(tmp_path / "data", load(overrides={"graph.ner": [source], "embedding.background": False}))
-    with open_knowledge_base(settings) as kb:
+    off = {"graph.ner": [f"onnx:{classifier(tmp_path / 'made')}"], "embedding.background": False}
+    settings = [at(tmp_path / name, load(overrides=off)) for name in ("one", "other")]
+    with open_knowledge_base(settings[0]) as one, open_knowledge_base(settings[1]) as other:
         assert loads == []  # nothing was read so far
-        kb.add_texts([(f"{n}", "", f"{TEXT} {n}", {}) for n in range(8)])
-        threads = [threading.Thread(target=kb.graph.build, args=("default",)) for _ in range(6)]
+        for kb in (one, other):
+            kb.add_texts([(f"{n}", "", f"{TEXT} {n}", {}) for n in range(8)])
+        threads = [threading.Thread(target=kb.graph.build, args=("default",)) for kb in (one, other) * 3]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        assert kb.graph.status()[0].waiting == 0
+        assert one.graph.status()[0].waiting == other.graph.status()[0].waiting == 0
     assert len(loads) == 1
 
 
