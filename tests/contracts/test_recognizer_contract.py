@@ -176,9 +176,10 @@ def test_a_model_that_is_not_spelled_right(wrong: str) -> None:
 def test_models_that_are_not_there_or_no_such_models(tmp_path: Path) -> None:
     with pytest.raises(ModelMissing, match="token classifier"):
         recognizers([f"onnx:{tmp_path}"])
-    folder = classifier(tmp_path / "labels", labels=LABELS[:1])
+    few = classifier(tmp_path / "labels", labels=LABELS[:1])
     with pytest.raises(ModelMismatch, match="tag for each token"):
-        opened(f"onnx:{folder}").names(TEXT, "de")
+        opened(f"onnx:{few}").names(TEXT, "de")
+    folder = classifier(tmp_path / "broken")
     (folder / "config.json").write_text("{}")
     with pytest.raises(ModelMismatch, match="no token classifier"):
         recognizers([f"onnx:{folder}"])
