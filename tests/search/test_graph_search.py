@@ -260,6 +260,17 @@ def test_what_a_turn_tells_and_what_is_beside_it(tmp_path: Path) -> None:
         assert turns_beside(kb.store, [chunks["asks"]]) == {ids["asks"]: [(ids["long"], -1), (ids["both"], 1)]}
 
 
+def test_a_line_that_is_left_of_a_chat_gains_nothing_by_its_speaker(tmp_path: Path) -> None:
+    chat = "Ann: Is the mill of Ostberg open?\nJon: The mill of Ostberg is open on Sundays.\n"
+    with opened(tmp_path / "kb") as kb:
+        kb.add_texts([("chat", "", chat, {}), ("line", "", "Mira: The mill is old.", {})])
+        kb.add_texts([(f"x{i}", "", f"Mira: Note {i}?\nJon: The ferry of day {i} left.\n", {}) for i in range(30)])
+        kb.graph.build()
+        chat_, line, *_ = kb.search("Did Mira say that the mill is open?", mode="mixed").hits
+        assert (chat_.chunk.uri, line.chunk.uri) == ("chat", "line")
+        assert line.score < 0.6  # half of the words of the best hit; a speaker who is named counts .3 in other talk
+
+
 def test_off_is_hybrid(tmp_path: Path) -> None:
     with opened(tmp_path / "kb", **{"search.graph": "off"}) as kb:
         kb.add_texts([(uri, "session 1", text, {}) for uri, text in TURNS])

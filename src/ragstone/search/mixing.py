@@ -21,7 +21,7 @@ from ..protocols import GraphSearch, Ids, Scores, Store
 from ..text.dates import Day, dates_in, falls
 from ..types import Chunk, Hit, Mode
 from .fusion import HELD, lifted
-from .talk import asks, days_of, is_talk, speaker, tells, turns_beside
+from .talk import asks, days_of, is_line, is_talk, speaker, tells, turns_beside
 
 FIRST: Final = 3
 """Hits from which a way to another is told."""
@@ -66,6 +66,11 @@ class Mixing:
 
 
 TALK: Final = Mixing()
+"""Where each passage is one turn."""
+CHATS: Final = Mixing(
+    opening=0.0, telling=0.0, beside=0.2, answer=0.2, further=0.2, within=0.2, also=3, words=0.4,
+)  # fmt: skip
+"""Where passages are several turns, which may be of several speakers."""
 PROSE: Final = Mixing(
     opening=0.0, dated=0.0, telling=0.0, beside=0.0, answer=0.0, further=0.0, within=0.0, bridge=0.3, words=0.0,
     again=0.15, behind=HELD, depth=20,
@@ -118,10 +123,11 @@ def consult(
         return replace(_walked(ranking, walked, shares), steady=steady)
     best = store.chunks(ids[: TALK.around].tolist())
     talk = is_talk(best, TURNS)
+    lines = sum(map(is_line, best)) >= TURNS * len(best)
     if when == "auto" and sum(one.linked if talk else one.named for one in known) < NAMED:
         return replace(_unchanged(ranking), steady=steady)
     names = frozenset(name for one in known for name in one.names)
-    mixing = TALK if talk else PROSE
+    mixing = PROSE if not talk else TALK if lines else CHATS
     asked = _Asked(names, dates_in(query))
     mixed = _mixed(ranking, best, (walked, shares), asked, store, allow, mixing, spread=spread)
     return replace(mixed, steady=steady, bridge=0.0 if talk else mixing.bridge)

@@ -38,6 +38,10 @@ def is_turn(chunk: Chunk) -> bool:
     return bool(lines) and 2 * spoken >= len(lines)
 
 
+def is_line(chunk: Chunk) -> bool:
+    return "\n" not in chunk.text.strip()
+
+
 def speaker(chunk: Chunk) -> str:
     """Who says a turn of one line; "" for what has several lines, which may be of several speakers."""
     text = chunk.text.strip()
