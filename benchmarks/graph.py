@@ -29,7 +29,6 @@ import numpy as np
 
 from ragstone.assemble import open_knowledge_base
 from ragstone.graph.codec import encode
-from ragstone.graph.extract import RuleExtractor
 from ragstone.graph.layers import RULES
 from ragstone.graph.linking import linked
 from ragstone.graph.retrieval import GraphRetrieval
@@ -200,7 +199,7 @@ def searched(folder: Path) -> dict[str, Any]:
     for the graph to a hundred hits, reasons of the first ten included."""
     with opened(folder) as kb:
         frame = kb.graph._frame(COLLECTION)
-        retrieval = GraphRetrieval(lambda: kb.graph, RuleExtractor)
+        retrieval = GraphRetrieval(lambda: kb.graph)
         draw = np.random.default_rng(3)
         linking: list[float] = []
         walking: list[float] = []
@@ -210,8 +209,8 @@ def searched(folder: Path) -> dict[str, Any]:
             _, entities, _ = frame.members(places[:8])
             some = [frame.entity(int(number)).name for number in draw.choice(entities, 2)]
             question = f"Was hat {some[0]} mit der Leistung von {some[1]} zu tun?"
-            links = linked(frame, question, (), "de")
-            linking.append(seconds_of(lambda q=question: linked(frame, q, (), "de")))
+            links = linked(frame, question, "de")
+            linking.append(seconds_of(lambda q=question: linked(frame, q, "de")))
             seeds = {link.entity: link.weight for link in links}
             eight = dict.fromkeys(places[:8].tolist(), 0.125)
             walking.append(seconds_of(lambda s=seeds, p=eight: walk(frame, s, p)))

@@ -24,7 +24,6 @@ from .embedding.turn import DEEPEN_LOCK_FILE, turn
 from .embedding_models import EmbeddingModels, default_recipe, model_registry
 from .errors import SettingsError, StoreReadOnly
 from .graph.deepening import Deepening
-from .graph.extract import RuleExtractor
 from .graph.retrieval import GraphRetrieval
 from .ingest.limits import ReadLimits
 from .ingest.prepare import PrepareOptions
@@ -239,7 +238,7 @@ def _parts(
             reranker=_reranker(settings),
             tuning=Tuning(candidates=settings.search.candidates, rerank_depth=settings.search.rerank_candidates),
             fixed_weight=settings.search.dense_weight,
-            graph=GraphRetrieval(lambda: kb.graph, Once(RuleExtractor)),  # of a question any form is looked up
+            graph=GraphRetrieval(lambda: kb.graph),
             graph_when=settings.search.graph,
         ),
         answerer=answerer,
@@ -362,6 +361,7 @@ def read_limits(settings: Settings) -> ReadLimits:
 
 def graph_extractor(settings: Settings) -> Extractor:
     """Raises SettingsError, ModelMissing, ModelMismatch where a model of graph.ner cannot be used."""
+    from .graph.extract import RuleExtractor
     from .recognizers import recognizers
 
     return RuleExtractor(recognizers=recognizers(settings.graph.ner))

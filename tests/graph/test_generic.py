@@ -82,7 +82,7 @@ def test_what_says_nothing_is_not_linked_and_leads_nowhere() -> None:
     contents = Contents()
     put(contents, noise(0, 300) | {300: said("people", "old pump"), 301: said("people"), 302: said("old pump")})
     frame = framed(contents)
-    names = [frame.entity(link.entity).name for link in linked(frame, "Which people need the old pump?", ())]
+    names = [frame.entity(link.entity).name for link in linked(frame, "Which people need the old pump?")]
     assert names == ["old pump"]
     places, shares = walk(frame, {}, {300: 1.0})
     assert set(places[shares > 0].tolist()) == {300, 302}

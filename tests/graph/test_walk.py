@@ -15,7 +15,7 @@ from ragstone.graph.linking import linked, rarity
 from ragstone.graph.view import GraphView
 from ragstone.graph.viewing import frame_of
 from ragstone.graph.walk import BY_EDGES, HUB, RESTART, walk
-from ragstone.graph_types import Extraction, Mention
+from ragstone.graph_types import Extraction, Mention, MentionKind
 
 
 def exact(view: GraphView, entities: dict[int, float], chunks: dict[int, float]) -> np.ndarray:
@@ -80,19 +80,22 @@ def test_nothing_to_begin_on() -> None:
 
 
 def test_entities_of_a_question() -> None:
-    said = {1: ("melanie", "pottery class"), 2: ("melanie",), 3: ("melanie", "class"), 4: ("the", "is")}
+    said = {1: ("melanie", "pottery class"), 2: ("melanie",), 3: ("melanie", "class", "st. louis"), 4: ("the", "is")}
+    kinds: dict[str, MentionKind] = {"melanie": "name", "st. louis": "name"}
     contents = Contents()
     for chunk, names in said.items():
-        mentions = tuple(Mention(0, 0, name, name, "name", 1.0) for name in names)
+        mentions = tuple(Mention(0, 0, name, name, kinds.get(name, "term"), 1.0) for name in names)
         contents.put(chunk, columns(encode(Extraction("1", mentions), "en")))
     entities = Entities(contents)
     entities.follow()
     frame = frame_of(contents, entities, 1)
-    links = linked(frame, "Is Melanie's the pottery class?", [Mention(3, 10, "Melanie", "melanie", "name", 1.0)])
+    links = linked(frame, "Is Melanie's the pottery class?")
     weight = {frame.entity(link.entity).name: link.weight for link in links}
     number = {name: frame.number_of_norm(name) for name in weight}
     assert set(weight) == {"melanie", "pottery class", "class"}
     assert weight["melanie"] == pytest.approx(rarity(frame, number["melanie"]))
     assert weight["pottery class"] == pytest.approx(0.5 * rarity(frame, number["pottery class"]))
     assert rarity(frame, number["class"]) > rarity(frame, number["melanie"])
-    assert linked(frame, "Is the?", []) == []
+    assert {link.entity: link.kind for link in links} == {n: frame.entity(n).kind for n in number.values()}
+    assert linked(frame, "Is the?") == linked(frame, "") == []
+    assert [frame.entity(link.entity).name for link in linked(frame, "Who lives in St.  Louis, Missouri?")] == ["st. louis"]

@@ -4,51 +4,59 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from ..graph_types import Mention
+from ..graph_types import MentionKind
 from ..text.analysis import fold
 from ..text.stopwords import stop_words
+from .mentions import WEIGHTS, norm
+from .sealed import NO_NODE
 from .viewing import Frame
 
 _WORD: Final = re.compile(r"[^\W_](?:[\w.'’/-]*\w)?")
 _POSSESSIVE: Final = re.compile(r"['’]s?$")
 LONGEST: Final = 5
 """Words of a form that is looked for in the question."""
-UNMENTIONED: Final = 0.5
-"""Weight of a form in the question that the extraction did not see there; a mention has its own."""
 MOST: Final = 16
 """Entities of a question, those of the largest weight."""
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """`weight` in (0, 1]: how sure the mention is times how rare the entity is, 1 for one that a single chunk has."""
+    """`weight` in (0, 1]: that of the entity's kind times how rare it is, 1 for a name that a single chunk has."""
 
     entity: int
     weight: float
+    kind: MentionKind
 
 
-def linked(frame: Frame, question: str, mentions: Iterable[Mention], language: str = "en") -> list[Link]:
-    """By falling weight (ties: smaller id). Words of one letter or that say nothing in the language are no forms, and
-    entities that say nothing of their texts are not spoken of."""
-    forms: dict[str, float] = {}
-    for mention in mentions:
-        forms[mention.norm] = max(forms.get(mention.norm, 0.0), mention.weight)
-    words = [_POSSESSIVE.sub("", word) for word in _WORD.findall(question.casefold())]
+def linked(frame: Frame, question: str, language: str = "en") -> list[Link]:
+    """By falling weight (ties: smaller id). Any run of words may be a form: of texts' own forms the graph knows which
+    are. Words of one letter or that say nothing in the language are no forms, and entities that say nothing of their
+    texts are not spoken of."""
+    numbers = set(frame.numbers_of_norms(_forms(question, language)).tolist()) - {NO_NODE}
+    links = []
+    for entity in numbers:
+        if not frame.generic[entity]:
+            kind = frame.kind(entity)
+            links.append(Link(entity, WEIGHTS[kind] * rarity(frame, entity), kind))
+    return sorted(links, key=lambda link: (-link.weight, frame.id(link.entity)))[:MOST]
+
+
+def _forms(question: str, language: str) -> list[str]:
+    """Runs of words, without and with what stands between them ("St. Louis")."""
+    spans = [match.span() for match in _WORD.finditer(question)]
+    words = [_POSSESSIVE.sub("", question[start:end].casefold()) for start, end in spans]
+    forms: dict[str, None] = {}
     for size in range(min(LONGEST, len(words)), 0, -1):
-        for start in range(len(words) - size + 1):
-            form = " ".join(words[start : start + size])
-            if form not in forms and _speaks(form, size, language):
-                forms[form] = UNMENTIONED
-    weights: dict[int, float] = {}
-    for entity, sure in zip(frame.numbers_of_norms(list(forms)).tolist(), forms.values(), strict=True):
-        if entity >= 0 and not frame.generic[entity]:
-            weights[entity] = max(weights.get(entity, 0.0), sure * rarity(frame, entity))
-    order = sorted(weights, key=lambda entity: (-weights[entity], frame.id(entity)))
-    return [Link(entity, weights[entity]) for entity in order[:MOST]]
+        for first in range(len(words) - size + 1):
+            last = first + size - 1
+            between = question[spans[first][0] : spans[last][0]].casefold()
+            for form in (" ".join(words[first : last + 1]), norm(between + words[last])):
+                if _speaks(form, size, language):
+                    forms[form] = None
+    return list(forms)
 
 
 def rarity(frame: Frame, entity: int) -> float:

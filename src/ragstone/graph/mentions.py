@@ -17,7 +17,7 @@ Token = tuple[int, int, str]
 
 LONGEST_TERM: Final = 4
 """Words of a noun phrase that no capital or hyphen holds together."""
-_WEIGHTS: Final[dict[MentionKind, float]] = {
+WEIGHTS: Final[dict[MentionKind, float]] = {
     "name": 1.0, "identifier": 1.0, "standard": 1.0, "definition": 1.0, "heading": 0.8, "term": 0.5, "date": 0.4,
     "number": 0.3,
 }  # fmt: skip
@@ -159,7 +159,7 @@ class Finder:
             folded = norm(title)
             if folded and folded not in seen:
                 seen.add(folded)
-                found.append(Mention(0, 0, title, folded, "heading", _WEIGHTS["heading"]))
+                found.append(Mention(0, 0, title, folded, "heading", WEIGHTS["heading"]))
         return found
 
 
@@ -171,4 +171,4 @@ def _trimmed(text: str, start: int, end: int) -> tuple[int, int]:
 
 def _mention(text: str, start: int, end: int, kind: MentionKind) -> Mention:
     part = text[start:end]
-    return Mention(start, end, part, norm(part), kind, _WEIGHTS[kind])
+    return Mention(start, end, part, norm(part), kind, WEIGHTS[kind])

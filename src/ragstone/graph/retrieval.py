@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from ..protocols import Extractor, Ids, Reached, Scores, Theme
+from ..protocols import Ids, Reached, Scores, Theme
 from ..types import Chunk
 from .contents import Said
 from .graph import KnowledgeGraph
@@ -29,9 +29,8 @@ ASKED: Final = 40
 class GraphRetrieval:
     """Implements protocols.GraphSearch; thread-safe."""
 
-    def __init__(self, graph: Callable[[], KnowledgeGraph], extractor: Callable[[], Extractor]) -> None:
+    def __init__(self, graph: Callable[[], KnowledgeGraph]) -> None:
         self._graph = graph
-        self._extractor = extractor
         self._asked: tuple[Frame, str, list[Link]] | None = None
 
     def reach(
@@ -61,7 +60,7 @@ class GraphRetrieval:
         scaled = shares / top if top > 0.0 else shares
         entities = [frame.entity(link.entity) for link in links]
         names = tuple({form.casefold() for entity in entities for form in (entity.name, *entity.aliases)})
-        telling = sum(entity.kind != "term" for entity in entities)
+        telling = sum(link.kind != "term" for link in links)
         return Reached(ids[best], scaled.astype(np.float32), len(links), telling, names, frame.revision)
 
     def themes(
@@ -93,8 +92,7 @@ class GraphRetrieval:
         held = self._asked  # a search asks twice
         if held is not None and held[0] is frame and held[1] == question:
             return held[2]
-        mentions = self._extractor().extract(question, language or None).mentions
-        links = linked(frame, question, mentions, language or "en")
+        links = linked(frame, question, language or "en")
         self._asked = frame, question, links
         return links
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import NotFound
-from ..graph_types import Entity
+from ..graph_types import Entity, MentionKind
 from .changes import LOW, Changes, changes_of, degrees
 from .codec import KINDS
 from .contents import Contents, Said, sealed_said
@@ -165,6 +165,16 @@ class Frame:
         found = np.zeros(len(self.root), np.bool_)
         found[list(self.groups)] = True
         return found
+
+    def kind(self, number: int) -> MentionKind:
+        """What it is mentioned as most often."""
+        sealed, kinds = self.contents.sealed, [0] * len(KINDS)
+        for node in self.nodes_of(number):
+            for at in self.contents.writings_of(node):
+                if at < len(self.counts):
+                    kind = sealed.writing_kind[at] if at < len(sealed.writing_kind) else self.contents.writing(at).kind
+                    kinds[kind] += int(self.counts[at])
+        return KINDS[kinds.index(max(kinds))]
 
     def entity(self, number: int) -> Entity:
         written: dict[str, int] = {}
