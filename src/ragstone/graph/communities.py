@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +14,12 @@ from .view import GraphView, Numbers, Weights
 Wide = NDArray[np.int64]
 Reals = NDArray[np.float64]
 MOST_LEVELS: Final = 10
-MOST_ROUNDS: Final = 20
+ROUNDS: Final = 6
+"""Of moves at a level, on the way up and on the way down: half of the nodes have a turn in each."""
 LEAST_GAIN: Final = 1e-6
 """Of modularity by a level; below it the groups stay."""
+_DIGITS: Final = 50
+"""Bits of the sum of all weights."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,22 +45,26 @@ def partition(count: int, heads: Numbers, tails: Numbers, weights: Weights, reso
     """int32[count]: the community of each of `count` nodes that edges join, numbered as by `communities`.
 
     Louvain (Blondel et al., 2008) with moves in rounds: every node looks at the groups of its neighbours at once and
-    half of them, in turns, move to the best one. A group in pieces is parted at the end, as Leiden (Traag et al.,
-    2019) demands. The same edges give the same communities. A round takes O(edges · log edges)."""
+    half of them, in turns, move to the best one. Nodes move once more where groups were joined, from the largest groups
+    down to single nodes (Rotta and Noack, 2011). A group in pieces is parted at the end, as Leiden (Traag et al., 2019)
+    demands. The same edges give the same communities. A round takes O(edges · log edges)."""
     if not count:
         return np.zeros(0, dtype=np.int32)
-    labels = np.arange(count, dtype=np.int64)
-    a, b = heads.astype(np.int64), tails.astype(np.int64)
-    w = np.maximum(weights.astype(np.float64), 1e-9)
-    loops: Reals = np.zeros(count, dtype=np.float64)  # twice the weight of the edges within a node of a level
+    level = _level(heads, tails, _whole(weights), np.zeros(count))
+    own = np.arange(count, dtype=np.int32)
+    steps: list[tuple[_Level, Numbers]] = []
     for _ in range(MOST_LEVELS):
-        own, gained = _moved(a, b, w, loops, resolution)
+        found, gained = _moved(level, np.arange(len(level.loops), dtype=np.int32), resolution)
         if gained < LEAST_GAIN:
             break
-        groups, own = np.unique(own, return_inverse=True)
-        labels = own[labels]
-        a, b, w, within = _folded(own[a], own[b], w, len(groups))
-        loops = np.bincount(own, loops, len(groups)) + 2.0 * within
+        groups, place = np.unique(found, return_inverse=True)
+        own = place.astype(np.int32)
+        steps.append((level, own))
+        level = _folded(level, own, len(groups))
+    labels = np.arange(len(level.loops), dtype=np.int32)
+    while steps:
+        level, own = steps.pop()
+        labels, _ = _moved(level, labels[own], resolution)
     return _numbered(_connected(heads, tails, labels))
 
 
@@ -103,65 +110,132 @@ def modularity(view: GraphView, labels: Sequence[int] | Numbers, resolution: flo
     return within / total - resolution * float(((degrees / total) ** 2).sum())
 
 
-def _moved(a: Wide, b: Wide, w: Reals, loops: Reals, resolution: float) -> tuple[Wide, float]:
-    """The group of each node after rounds of moves, and the modularity gained."""
+class _Level(NamedTuple):
+    """Groups of nodes, and the edges between them. `loops`: twice the weight of the edges within each; `degree`: the
+    weight of all its edges; `second`: whether it has the second turn; `ends`: by turn, edges from those that have it:
+    one end, the other, weight. Weights are whole numbers: their sums do not depend on the order of a sort."""
+
+    heads: Numbers
+    tails: Numbers
+    weights: Reals
+    loops: Reals
+    degree: Reals
+    second: NDArray[np.bool_]
+    ends: tuple[tuple[Numbers, Numbers, Reals], ...]
+
+
+def _whole(weights: Weights) -> Reals:
+    _, size = np.frexp(float(weights.sum(dtype=np.float64)))
+    return np.asarray(np.maximum(np.rint(np.ldexp(weights.astype(np.float64), _DIGITS - int(size))), 1.0))
+
+
+def _level(heads: Numbers, tails: Numbers, weights: Reals, loops: Reals) -> _Level:
     count = len(loops)
-    degree = np.bincount(a, w, count) + np.bincount(b, w, count) + loops
-    total = float(degree.sum())
-    own = np.arange(count, dtype=np.int64)
+    degree = np.bincount(heads, weights, count) + np.bincount(tails, weights, count) + loops
+    second = (_mixed(np.arange(count)) & 1).astype(np.bool_)
+    of_head, of_tail = second[heads], second[tails]
+    ends = []
+    for some, others in ((~of_head, ~of_tail), (of_head, of_tail)):
+        at, back = np.flatnonzero(some), np.flatnonzero(others)
+        ends.append((
+            np.concatenate([heads[at], tails[back]]), np.concatenate([tails[at], heads[back]]),
+            np.concatenate([weights[at], weights[back]]),
+        ))  # fmt: skip
+    return _Level(heads, tails, weights, loops, degree, second, tuple(ends))
+
+
+def _moved(level: _Level, own: Numbers, resolution: float) -> tuple[Numbers, float]:
+    """The group of each node after rounds of moves from `own`, and the modularity gained. After its first turn a node
+    looks again where a neighbour went to another group than its own."""
+    count, total = len(level.loops), float(level.degree.sum())
     if not total:
         return own, 0.0
-    source, target, weight = np.concatenate([a, b]), np.concatenate([b, a]), np.concatenate([w, w])
-    turn = _mixed(np.arange(count)) & 1
-    begin = best = _quality(a, b, w, loops, own, degree, total, resolution)
-    kept, stale = own, 0
-    for number in range(MOST_ROUNDS):
-        mass = np.bincount(own, degree, count)
-        keys, place = np.unique(source * count + own[target], return_inverse=True)
-        towards = np.bincount(place, weight, len(keys))
-        node, group = keys // count, keys % count
-        staying = group == own[node]
-        gain = towards - resolution * degree[node] * (mass[group] - np.where(staying, degree[node], 0.0)) / total
-        here = -resolution * degree * (mass[own] - degree) / total  # where a node has no neighbour in its group
-        here[node[staying]] = gain[staying]
-        order = np.lexsort((group, -gain, node))
-        first = order[np.flatnonzero(np.diff(node[order], prepend=-1))]
-        goes = (gain[first] > here[node[first]] + 1e-12) & (turn[node[first]] == number & 1)
-        # of two single nodes that want each other's place, the one with the larger number moves
-        alone = (np.bincount(own, minlength=count) == 1)[own]
-        both = alone[node[first]] & alone[group[first]]
-        goes &= ~both | (group[first] < node[first])
-        if goes.any():
-            own = own.copy()
-            own[node[first][goes]] = group[first][goes]
-            quality = _quality(a, b, w, loops, own, degree, total, resolution)
-            if quality > best + 1e-9:
-                best, kept, stale = quality, own, 0
-                continue
-        stale += 1
-        if stale > 3:
-            break
+    mass: Reals = np.bincount(own, level.degree, count).astype(np.float64)
+    begin = best = _quality(level, own, mass, resolution)
+    kept, open_ = own, np.ones(count, dtype=np.bool_)
+    for number in range(ROUNDS):
+        source, target, weight = level.ends[number & 1]
+        if number > 1:
+            some = np.flatnonzero(open_[source])
+            source, target, weight = source[some], target[some], weight[some]
+        open_[level.second == bool(number & 1)] = False
+        if not len(source):
+            continue
+        nodes, groups = _choices(level, own, mass, resolution, (source, target, weight))
+        if not len(nodes):
+            continue
+        own = own.copy()
+        own[nodes] = groups
+        went = np.zeros(count, dtype=np.bool_)
+        went[nodes] = True
+        near = np.flatnonzero(went[source])
+        source, target = source[near], target[near]
+        open_[target[own[target] != own[source]]] = True
+        mass = np.bincount(own, level.degree, count).astype(np.float64)
+        quality = _quality(level, own, mass, resolution)
+        if quality > best + 1e-9:
+            best, kept = quality, own
     return kept, best - begin
 
 
-def _quality(
-    a: Wide, b: Wide, w: Reals, loops: Reals, own: Wide, degree: Reals, total: float, resolution: float
-) -> float:
-    within = 2.0 * float(w[own[a] == own[b]].sum()) + float(loops.sum())
-    return within / total - resolution * float(((np.bincount(own, degree) / total) ** 2).sum())
+def _choices(
+    level: _Level, own: Numbers, mass: Reals, resolution: float, ends: tuple[Numbers, Numbers, Reals]
+) -> tuple[Numbers, Numbers]:
+    """Nodes among those that edges begin at for which another group is better, and the best one of each."""
+    count, total = len(mass), float(level.degree.sum())
+    source, target, weight = ends
+    keys = source.astype(np.int64) * count + own[target]
+    order = np.argsort(keys)
+    keys = keys[order]
+    first = np.flatnonzero(np.concatenate(([True], keys[1:] != keys[:-1])))
+    gain = np.add.reduceat(weight[order], first)
+    keys = keys[first]
+    node = keys // count
+    group = keys - node * count
+    row = np.flatnonzero(np.concatenate(([True], node[1:] != node[:-1])))
+    nodes, sizes = node[row], np.diff(np.append(row, len(node)))
+    here, degree = own[nodes], level.degree[nodes]
+    pull = resolution * degree / total
+    gain -= np.repeat(pull, sizes) * mass[group]
+    stay = -pull * (mass[here] - degree)  # where a node has no neighbour in its group
+    same = np.flatnonzero(group == np.repeat(here, sizes))
+    of = np.searchsorted(row, same, side="right") - 1
+    gain[same] += pull[of] * degree[of]
+    stay[of] = gain[same]
+    top = np.maximum.reduceat(gain, row)
+    highest = np.flatnonzero(gain == np.repeat(top, sizes))
+    there = group[highest[np.searchsorted(highest, row)]]
+    # of two single nodes that want each other's place, the one with the larger number moves
+    alone = np.bincount(own, minlength=count) == 1
+    goes = (top > stay + 1e-12 * total) & (~(alone[here] & alone[there]) | (there < here))
+    return nodes[goes].astype(np.int32), there[goes].astype(np.int32)
 
 
-def _folded(a: Wide, b: Wide, w: Reals, count: int) -> tuple[Wide, Wide, Reals, Reals]:
-    """Edges between groups, each pair once, and the weight within each group."""
+def _quality(level: _Level, own: Numbers, mass: Reals, resolution: float) -> float:
+    total = float(level.degree.sum())
+    within = 2.0 * float(level.weights[own[level.heads] == own[level.tails]].sum()) + float(level.loops.sum())
+    return within / total - resolution * float(((mass / total) ** 2).sum())
+
+
+def _folded(level: _Level, own: Numbers, count: int) -> _Level:
+    """Of groups: edges between them, each pair once."""
+    a, b = own[level.heads], own[level.tails]
     same = a == b
-    within: Reals = np.bincount(a[same], w[same], count).astype(np.float64)
-    low, high = np.minimum(a, b)[~same], np.maximum(a, b)[~same]
-    keys, place = np.unique(low * count + high, return_inverse=True)
-    between: Reals = np.bincount(place, w[~same], len(keys)).astype(np.float64)
-    return keys // count, keys % count, between, within
+    within = np.bincount(a[same], level.weights[same], count)
+    apart = np.flatnonzero(~same)
+    a, b = a[apart], b[apart]
+    keys = np.minimum(a, b).astype(np.int64) * count + np.maximum(a, b)
+    order = np.argsort(keys)
+    keys = keys[order]
+    first = np.flatnonzero(np.concatenate(([True], keys[1:] != keys[:-1]))[: len(keys)])
+    weights = np.add.reduceat(level.weights[apart][order], first) if len(first) else np.zeros(0)
+    low = keys[first] // count
+    high = keys[first] - low * count
+    loops = np.bincount(own, level.loops, count) + 2.0 * within
+    return _level(low.astype(np.int32), high.astype(np.int32), weights, loops)
 
 
-def _connected(heads: Numbers, tails: Numbers, labels: Wide) -> Wide:
+def _connected(heads: Numbers, tails: Numbers, labels: Numbers) -> Wide:
     """The connected parts of each group, by their smallest node."""
     part = np.arange(len(labels), dtype=np.int64)
     same = labels[heads] == labels[tails]
