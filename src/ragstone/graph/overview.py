@@ -70,7 +70,15 @@ def backbone(count: int, heads: Numbers, tails: Numbers, weights: Weights, most:
     share = np.minimum(double / total[ends], 1.0 - 1e-12)
     chance = np.where(degree[ends] > 1, (degree[ends] - 1) * np.log1p(-share), 0.0)
     least = np.minimum(chance[: len(heads)], chance[len(heads) :])
-    by_end = np.lexsort((-double, ends))
-    best = np.ones(len(heads), dtype=np.int8)
-    best[by_end[np.flatnonzero(np.diff(ends[by_end], prepend=-1))] % max(1, len(heads))] = 0
-    return np.lexsort((-w, least, best))[:most]
+    strongest = np.zeros(count)
+    np.maximum.at(strongest, ends, double)
+    at = np.flatnonzero(double == strongest[ends])[::-1]
+    first = np.full(count, -1)
+    first[ends[at]] = at  # of equally strong ones, the first
+    rest = np.ones(len(heads), dtype=np.bool_)
+    rest[first[first >= 0] % max(1, len(heads))] = False
+    best, others = np.flatnonzero(~rest), np.flatnonzero(rest)
+    room = most - len(best)
+    if 0 < room < len(others):  # only these are put in order
+        others = others[least[others] <= np.partition(least[others], room)[room]]
+    return np.concatenate([some[np.lexsort((-w[some], least[some]))] for some in (best, others)])[:most]

@@ -103,8 +103,8 @@ class Themes:
 
     def community(self, number: int) -> Community:
         view, group = self.view, self.groups[number]
-        entities = tuple(view.entities[e].id for e in group.members)
-        chunks = tuple(int(view.chunks[place]) for place in group.chunks)
+        entities = tuple(self.frame.id(number) for number in self.frame.numbers[list(group.members)].tolist())
+        chunks = tuple(view.chunks[list(group.chunks)].tolist())
         sentences = self.sentences(number)
         summary = " ".join(" ".join(one.text.split()) for one in sentences)
         return Community(entities[0], self.name(number), entities, chunks, summary, sentences)
