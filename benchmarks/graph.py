@@ -281,7 +281,22 @@ def edits(kb: KnowledgeBase, count: int) -> dict[str, float]:
     return spread(following)
 
 
-PARTS = {"made": made, "opened": opened_, "searched": searched, "edited": edited}
+def pictured(folder: Path) -> dict[str, Any]:
+    """The first picture after a change: the communities, the 30 largest as they are listed, and a map."""
+    with opened(folder) as kb:
+        kb.graph._frame(COLLECTION)
+        edits(kb, 1)
+        _, whole = timed(lambda: kb.graph.view(COLLECTION))
+        _, found = timed(lambda: kb.graph.themes(COLLECTION))
+        _, listed = timed(lambda: kb.graph.communities(collection=COLLECTION, limit=30))
+        _, placed = timed(lambda: kb.graph.overview(COLLECTION, limit=10_000, most=30_000))
+        return {
+            "whole_seconds": whole, "communities_seconds": found, "listed_seconds": listed, "map_seconds": placed,
+            "after": memory(),
+        }  # fmt: skip
+
+
+PARTS = {"made": made, "opened": opened_, "searched": searched, "edited": edited, "pictured": pictured}
 
 
 def main() -> None:

@@ -20,6 +20,9 @@ class Held:
     def form(self, node: int) -> Form:
         return self.forms[node]
 
+    def numbers(self, node: int) -> tuple[int, ...]:
+        return numbers(self.forms[node])
+
     def sharing(self, number: int) -> Collection[int]:
         return [place for place, form in enumerate(self.forms) if number in numbers(form)]
 

@@ -31,6 +31,7 @@ _MENTION: Final = (("form", "<u2"), ("start", "<i4"), ("length", "<u4"), ("weigh
 _RELATION: Final = (
     ("head", "<u2"), ("tail", "<i2"), ("label", "<u2"), ("start", "<i4"), ("length", "<u4"), ("weight", "<u2"),
 )  # fmt: skip
+_SIZES: Final = {form: np.dtype(form).itemsize for _, form in (*_MENTION, *_RELATION)}
 _decode = msgspec.msgpack.Decoder(
     tuple[int, str, str, list[tuple[str, str, int]], list[str], int, bytes, int, bytes]
 ).decode
@@ -60,6 +61,21 @@ class Columns:
     strength: Column
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Brief:
+    """Of an extraction what a graph counts: as `Columns`, without places in the text."""
+
+    language: str
+    forms: list[tuple[str, str, int]]
+    labels: list[str]
+    form: NDArray[np.integer]
+    weight: NDArray[np.integer]
+    head: NDArray[np.integer]
+    tail: NDArray[np.integer]
+    label: NDArray[np.integer]
+    strength: NDArray[np.integer]
+
+
 def encode(extraction: Extraction, language: str) -> bytes:
     forms: dict[tuple[str, str, int], int] = {}
     labels: dict[str, int] = {"": 0}
@@ -85,18 +101,23 @@ def encode(extraction: Extraction, language: str) -> bytes:
 
 def columns(data: bytes) -> Columns:
     """Raises StoreDamaged."""
-    try:
-        form, version, language, forms, labels, mentions, first, relations, second = _decode(zlib.decompress(data))
-        if form != FORMAT:
-            raise ValueError(f"format {form}")
-        m = _unpacked(first, mentions, _MENTION)
-        r = _unpacked(second, relations, _RELATION)
-    except (zlib.error, msgspec.MsgspecError, ValueError) as error:
-        raise StoreDamaged(
-            f"what was extracted from a text cannot be read: {error}.",
-            "`ragstone rebuild` makes it again.",
-        ) from error
-    return Columns(version, language, forms, labels, *m, *r)
+    version, language, forms, labels, first, second = _read(data)
+    form, start, length, weight = (column.astype(np.int64) for column in first)
+    head, tail, label, from_, span, strength = (column.astype(np.int64) for column in second)
+    return Columns(
+        version, language, forms, labels, form, np.cumsum(start), length, weight, head, head + tail, label,
+        np.cumsum(from_), span, strength,
+    )  # fmt: skip
+
+
+def brief(data: bytes) -> Brief:
+    """A fifth of the time of `columns`. Raises StoreDamaged."""
+    _, language, forms, labels, (form, _, _, weight), (head, tail, label, _, _, strength) = _read(data)
+    return Brief(language, forms, labels, form, weight, head, head + tail, label, strength)
+
+
+def briefly(c: Columns) -> Brief:
+    return Brief(c.language, c.forms, c.labels, c.form, c.weight, c.head, c.tail, c.label, c.strength)
 
 
 def decode(data: bytes) -> Extraction:
@@ -136,15 +157,27 @@ def _packed(rows: Sequence[tuple[int, ...]], fields: tuple[tuple[str, str], ...]
     return b"".join(parts)
 
 
-def _unpacked(data: bytes, rows: int, fields: tuple[tuple[str, str], ...]) -> list[Column]:
-    found: list[Column] = []
+def _read(
+    data: bytes,
+) -> tuple[str, str, list[tuple[str, str, int]], list[str], list[NDArray[np.integer]], list[NDArray[np.integer]]]:
+    """Version, language, forms, labels, and columns as they are kept. Raises StoreDamaged."""
+    try:
+        form, version, language, forms, labels, mentions, first, relations, second = _decode(zlib.decompress(data))
+        if form != FORMAT:
+            raise ValueError(f"format {form}")
+        kept = _unpacked(first, mentions, _MENTION), _unpacked(second, relations, _RELATION)
+    except (zlib.error, msgspec.MsgspecError, ValueError) as error:
+        raise StoreDamaged(
+            f"what was extracted from a text cannot be read: {error}.",
+            "`ragstone rebuild` makes it again.",
+        ) from error
+    return version, language, forms, labels, *kept
+
+
+def _unpacked(data: bytes, rows: int, fields: tuple[tuple[str, str], ...]) -> list[NDArray[np.integer]]:
+    found: list[NDArray[np.integer]] = []
     at = 0
-    for name, form in fields:
-        column = np.frombuffer(data, form, rows, at).astype(np.int64)
-        at += column.size * np.dtype(form).itemsize
-        if name == "start":
-            column = np.cumsum(column)
-        elif name == "tail":
-            column += found[0]
-        found.append(column)
+    for _, form in fields:
+        found.append(np.frombuffer(data, form, rows, at))
+        at += rows * _SIZES[form]
     return found

@@ -17,17 +17,18 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ..text.analysis import fold
-from .codec import Columns
+from .codec import Brief, Columns
 from .generic import GeneralWords
+from .packed import least, starts_of
 from .resolve import digest_of, key_of
-from .resolve_words import abbreviates, stem
-from .sealed import NO_NODE, Ints, Longs, Sealed, nothing
+from .resolve_words import abbreviates
+from .sealed import NO_NODE, Ints, Keys, Longs, Sealed, nothing
 
 ALIAS_LABEL: Final = "("
 """Of a name and another one in brackets behind it."""
 _SPARE: Final = 1_024
 _SMALL: Final = 1 << 16
+_COUNTED: Final = ("form", "weight", "head", "tail", "label", "strength")
 _NO_NAMES: Final[Mapping[str, int]] = {}
 
 
@@ -48,7 +49,7 @@ class Said:
     weight: NDArray[np.integer]
     head: NDArray[np.integer]
     tail: NDArray[np.integer]
-    label: Ints
+    label: NDArray[np.integer]
     strength: NDArray[np.integer]
 
 
@@ -84,9 +85,10 @@ class Contents:
         self._languages = list(sealed.languages)
         self._writings = len(sealed.writing_node)
         self.packed: list[Packed] = []
-        """Of chunks that were read for the first time, see `pack`."""
+        """Of chunks that were read for the first time, see `take`."""
         self._norms: list[str] = []  # of nodes that came
         self._by_key: dict[str, int] = {}  # of some of these, made when a key is looked for
+        self._key_numbers = (sealed.key_high, sealed.key_low)
         self._making = threading.Lock()  # readers of frames look for keys
         self._by_norm: dict[str, int] = {}
         self._texts: list[str] = []  # of writings that came
@@ -156,9 +158,48 @@ class Contents:
                 self.gone.add(place)
             self._given.pop(chunk_id, None)
 
+    def take(self, chunks: Iterable[tuple[int, Brief]]) -> None:
+        """What chunks say, of which nothing was known, in a few arrays: of 100,000 chunks, an object for each would be
+        larger than what it holds. Until all is sealed, none of them can be dropped, and none is found."""
+        ids: list[int] = []
+        writings: list[int] = []
+        labels: list[int] = []
+        sizes: list[tuple[int, int, int, int]] = []
+        columns: dict[str, list[NDArray[np.integer]]] = {name: [] for name in _COUNTED}
+        for chunk_id, said in chunks:  # none is held: the cyclic collector would look at each of their forms
+            known = self._known.setdefault(said.language, {})
+            numbers = [known.get(form, -1) for form in said.forms]
+            if -1 in numbers:
+                for place, number in enumerate(numbers):
+                    if number < 0:
+                        numbers[place] = self._writing(known, said.forms[place], said.language)
+            if ALIAS_LABEL in said.labels:
+                self._take_aliases(chunk_id, said, self.node_of[np.array(numbers, np.int32)])
+            ids.append(chunk_id)
+            writings += numbers
+            labels += map(self._label, said.labels)
+            sizes.append((len(numbers), len(said.form), len(said.head), len(said.labels)))
+            for name, some in columns.items():
+                some.append(getattr(said, name))
+        if not ids:
+            return
+        forms, mentions, ties, names = np.array(sizes, np.int64).T
+        whole = {name: np.concatenate(some) for name, some in columns.items()}
+        first = starts_of(forms)[:-1]
+        form = whole["form"] + np.repeat(first, mentions)
+        count = np.bincount(form, minlength=len(writings))
+        weight = np.bincount(form, whole["weight"], len(writings)).astype(np.int32)
+        base = np.repeat(starts_of(mentions)[:-1], ties)
+        head, tail = (form[whole[end] + base] - np.repeat(first, ties) for end in ("head", "tail"))
+        label = np.array(labels, np.int32)[whole["label"] + np.repeat(starts_of(names)[:-1], ties)]
+        numbers_ = np.array(writings, np.int32)
+        self._own_counts()
+        np.add.at(self.counts, numbers_, count.astype(np.int32))
+        told = Said(numbers_, *map(least, (count, weight, head, tail, label, whole["strength"])))
+        self.packed.append(Packed(np.array(ids, np.int64), forms, ties, told))
+
     def pack(self) -> None:
-        """Puts what came into a few arrays: of 100,000 chunks, the objects would be larger than what they hold. Until
-        all is sealed, no chunk can be dropped, and none that was packed is found."""
+        """Puts what came where `take` puts it."""
         chunks = sorted(self.came)
         if chunks:
             some = [self.came.pop(chunk) for chunk in chunks]
@@ -168,7 +209,7 @@ class Contents:
             self.packed.append(Packed(np.array(chunks, np.int64), sizes, ties, Said(*together)))
 
     def forget_words(self) -> None:
-        """Frees what only `put` needs. Nothing can be put after that."""
+        """Frees what only `take` needs. Nothing can be put or taken after that."""
         self._known.clear()
         self._by_norm.clear()
 
@@ -260,6 +301,17 @@ class Contents:
     def came_norms(self) -> list[str]:
         return self._norms
 
+    def key_numbers(self) -> tuple[Keys, NDArray[np.uint32]]:
+        """Of all nodes: high, low, as `Sealed` has them."""
+        if len(self._key_numbers[0]) < self.nodes:
+            came = b"".join(map(digest_of, self._norms))
+            fresh = np.frombuffer(came, ">u4").reshape(-1, 3).astype(np.uint64)
+            self._key_numbers = (
+                np.concatenate([self.sealed.key_high, fresh[:, 0] << np.uint64(32) | fresh[:, 1]]),
+                np.concatenate([self.sealed.key_low, fresh[:, 2].astype(np.uint32)]),
+            )
+        return self._key_numbers
+
     def _writing(self, known: dict[tuple[str, str, int], int], form: tuple[str, str, int], language: str) -> int:
         number = known.get(form)
         if number is not None:
@@ -319,7 +371,7 @@ class Contents:
         first, last = np.searchsorted(sealed.given_chunk, (chunk_id, chunk_id + 1)).tolist()
         return [(int(sealed.given_node[at]), sealed.given_alias[at]) for at in range(first, last)]
 
-    def _take_aliases(self, chunk_id: int, said: Columns, at: Ints) -> None:
+    def _take_aliases(self, chunk_id: int, said: Columns | Brief, at: Ints) -> None:
         """Initials in brackets behind the name, or the name behind its initials."""
         bracket = said.labels.index(ALIAS_LABEL)
         given: list[tuple[int, str]] = []
@@ -343,8 +395,3 @@ def sealed_said(sealed: Sealed, place: int) -> Said:
         sealed.relation_head[relations], sealed.relation_tail[relations], sealed.relation_label[relations],
         sealed.relation_weight[relations],
     )  # fmt: skip
-
-
-def stem_key(norm: str, language: str) -> str:
-    """What terms share that differ in their endings alone."""
-    return " ".join(stem(word, language or "de") for word in fold(norm).split())

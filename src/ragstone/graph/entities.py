@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 from ..errors import NotFound
 from ..graph_types import GraphDecision
 from .codec import KINDS
-from .contents import Contents, stem_key
+from .contents import Contents
 from .resolve import Explanation, around, explain, resolved
 from .resolve_clusters import Decision
 from .resolve_forms import Form, compare, hashed, numbers
+from .resolve_words import stem_key
 from .sealed import NO_NODE, Ints, Keys
 
 RESOLVED: Final = frozenset(KINDS.index(kind) for kind in ("name", "identifier", "standard", "heading", "definition"))
@@ -84,6 +85,7 @@ class Entities:
         self._stems: dict[int, int] = {}
         self._stem = sealed.stem
         self._classes = Sharing(sealed.class_stem, sealed.class_node)
+        self._numbers: dict[int, tuple[int, ...]] = {}  # of some nodes, while all are resolved
         self._root = sealed.root
         self._groups: dict[int, frozenset[int]] = {}  # by root, where they are not the sealed ones
         self.decisions: Sequence[GraphDecision] = ()
@@ -145,6 +147,10 @@ class Entities:
         found = self._held(node)
         assert found is not None  # noqa: S101 - asked for resolved nodes alone
         return found
+
+    def numbers(self, node: int) -> tuple[int, ...]:
+        known = self._numbers.get(node)
+        return numbers(self.form(node)) if known is None else known
 
     def sharing(self, number: int) -> Collection[int]:
         return self._blocks.of(number)
@@ -258,7 +264,8 @@ class Entities:
 
     # ------------------------------------------------------------------ all at once
     def resolve_all(self, decisions: Iterable[GraphDecision]) -> None:
-        """The same as `follow` and `decide`, for contents that were just read. Nothing was resolved before."""
+        """The same as `follow` and `decide`, for contents that were just read and are to be sealed: groups are not
+        kept. Nothing was resolved before."""
         contents = self._contents
         count, writings = contents.nodes, contents.writings
         self._take(Decision(d.kind, d.a, d.b, d.order) for d in decisions)
@@ -294,6 +301,10 @@ class Entities:
             found.extend(some)
             nodes.extend((node,) * len(some))
         self._blocks = _sharing(found, nodes)
+        shared = set(_shared(*self._blocks.tables()).tolist())
+        for number, node in zip(found, nodes, strict=True):
+            if node in shared:
+                self._numbers[node] = (*self._numbers.get(node, ()), number)
         found, nodes = array("Q"), array("i")
         for node in np.flatnonzero(bits).tolist():
             found.append(stem_number(contents.norm(node), contents.languages[by_name[first[node]]]))
@@ -302,14 +313,23 @@ class Entities:
         self._stem[np.frombuffer(nodes, np.int32)] = np.frombuffer(found, np.uint64)
         self._classes = _sharing(found, nodes)
         self._root = np.where(bits != 0, np.arange(count), NO_NODE).astype(np.int32)
-        for entity in resolved(self, {*_shared(*self._blocks.tables()).tolist(), *named}):
-            for node in entity.nodes:
-                self._set_root(node, entity.nodes[0])
-        stems, holders = self._classes.tables()
-        both = np.flatnonzero(np.isin(holders, _shared(stems, holders)))
-        for members in np.split(holders[both], np.flatnonzero(np.diff(stems[both])) + 1) if len(both) else ():
-            self._settle_terms(members.tolist())
+        for entity in resolved(self, {*shared, *named}):
+            self._root[list(entity.nodes)] = entity.nodes[0]
+        self._numbers.clear()
+        self._settle_all_terms()
         contents.touched.clear()
+
+    def _settle_all_terms(self) -> None:
+        stems, nodes = self._classes.tables()
+        several = np.isin(nodes, _shared(stems, nodes))
+        stems, nodes = stems[several], nodes[several]
+        high, low = self._contents.key_numbers()
+        term = self._form_writing[nodes] == NO_NODE
+        order = np.lexsort((low[nodes], high[nodes], term, stems))
+        stems, nodes, term = stems[order], nodes[order], term[order]
+        first = np.flatnonzero(np.concatenate((stems[:1] == stems[:1], stems[1:] != stems[:-1])))
+        roots = np.repeat(self._root[nodes[first]], np.diff(np.append(first, len(nodes))))
+        self._root[nodes[term]] = roots[term]
 
     def sealed_decisions(self) -> tuple[tuple[Literal["merge", "split"], str, str, int], ...]:
         return tuple(sorted((d.kind, d.a, d.b, d.order) for d in self._held_decisions))

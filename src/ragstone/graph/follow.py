@@ -12,7 +12,7 @@ from ..protocols import Store
 from . import sealing
 from .contents import Contents
 from .entities import Entities
-from .layers import extractions
+from .layers import briefs, extractions
 from .resolve import Explanation
 from .sealed import Sealed
 from .view import GraphView, view_of
@@ -158,8 +158,7 @@ class CollectionGraph:
         self._seq = self._store.last_seq()
         ids = self._store.chunk_ids(self._collection)
         for first in range(0, len(ids), _BATCH):
-            self._read(ids[first : first + _BATCH].tolist())
-            self._contents.pack()
+            self._contents.take(briefs(self._store, ids[first : first + _BATCH].tolist()))
         self._contents.forget_words()
         self._entities.resolve_all(self._store.graph.decisions(self._collection))
         self._seal_here()

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 
 from ..errors import StoreDamaged
 from ..protocols import Store
-from .codec import Columns, columns
+from .codec import Brief, Columns, brief, briefly, columns
 
 RULES: Final = 0
 """Layer of what is found without a language model."""
 MODEL: Final = 1
 LAYERS: Final = (RULES, MODEL)
+
+Read = TypeVar("Read", Columns, Brief)
 
 log = logging.getLogger(__name__)
 
@@ -24,16 +26,34 @@ log = logging.getLogger(__name__)
 def extractions(store: Store, ids: Sequence[int]) -> Iterator[tuple[int, Columns | None]]:
     """Of each chunk for which there is an extraction, in the order asked; None where nothing could be extracted. A
     layer that cannot be read is left out: `verify` tells, `rebuild` makes it again."""
+    for chunk_id, data in _stored(store, ids):
+        rules, model = (_decoded(columns, chunk_id, one) for one in data)
+        yield chunk_id, joined(rules, model) if rules is not None and model is not None else rules or model
+
+
+def briefs(store: Store, ids: Sequence[int]) -> Iterator[tuple[int, Brief]]:
+    """The same of chunks from which something could be extracted."""
+    for chunk_id, data in _stored(store, ids):
+        if all(data):
+            rules, model = (_decoded(columns, chunk_id, one) for one in data)
+            both = joined(rules, model) if rules is not None and model is not None else rules or model
+            found = None if both is None else briefly(both)
+        else:
+            found = _decoded(brief, chunk_id, data[0] or data[1])
+        if found is not None:
+            yield chunk_id, found
+
+
+def _stored(store: Store, ids: Sequence[int]) -> Iterator[tuple[int, list[bytes]]]:
     layers = [dict(store.graph.extractions(ids, layer)) for layer in LAYERS]
     for chunk_id in ids:
         if any(chunk_id in layer for layer in layers):
-            rules, model = (_columns(chunk_id, layer.get(chunk_id, b"")) for layer in layers)
-            yield chunk_id, joined(rules, model) if rules is not None and model is not None else rules or model
+            yield chunk_id, [layer.get(chunk_id, b"") for layer in layers]
 
 
-def _columns(chunk_id: int, data: bytes) -> Columns | None:
+def _decoded(decode: Callable[[bytes], Read], chunk_id: int, data: bytes) -> Read | None:
     try:
-        return columns(data) if data else None
+        return decode(data) if data else None
     except StoreDamaged as error:
         log.warning("an extraction of chunk %d is left out of the graph: %s", chunk_id, error)
         return None

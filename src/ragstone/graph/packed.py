@@ -87,6 +87,12 @@ def different(numbers: NDArray[np.integer]) -> Longs:
     return ordered[np.concatenate(([True], ordered[1:] != ordered[:-1]))] if len(ordered) else ordered
 
 
+def least(numbers: NDArray[np.integer]) -> NDArray[np.integer]:
+    """In one or two bytes each, where they fit; they are 0 and more."""
+    most = int(numbers.max(initial=0))
+    return numbers.astype(np.uint8 if most < 1 << 8 else np.uint16, copy=False) if most < 1 << 16 else numbers
+
+
 def summed(keys: Longs, values: NDArray[np.integer]) -> tuple[Longs, Longs]:
     """The different keys, rising, with the sums of their values."""
     if not len(keys):

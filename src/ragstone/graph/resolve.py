@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from .resolve_clusters import Decision, Link, Pair, cluster
-from .resolve_forms import Form, Reason, compare, numbers
+from .resolve_forms import Form, Reason, compare
 
 THRESHOLD: Final = 0.93
 """Evidence of 13 to 1 that two forms are the same (docs/decisions/0030)."""
@@ -28,6 +28,10 @@ class Forms(Protocol):
     """What is resolved. Forms are named by numbers of the caller's own; `Form.key` orders them."""
 
     def form(self, node: int) -> Form: ...
+    def numbers(self, node: int) -> tuple[int, ...]:
+        """`resolve_forms.numbers` of its form."""
+        ...
+
     def sharing(self, number: int) -> Collection[int]:
         """The forms that have a number among theirs."""
         ...
@@ -120,7 +124,7 @@ def _component(forms: Forms, start: int) -> tuple[dict[int, Form], dict[int, Col
         if node in members:
             continue
         form = members[node] = forms.form(node)
-        for number in numbers(form):
+        for number in forms.numbers(node):
             if number not in shared:
                 shared[number] = forms.sharing(number)
                 open_ += shared[number]

@@ -60,8 +60,12 @@ def _word(token: str, language: str) -> str:
 
 @lru_cache(maxsize=50_000)
 def stem(word: str, language: str) -> str:
-    found, _ = analyzer(language).query_forms(word)
-    return found[0] if found else word
+    return analyzer(language).whole(word)
+
+
+def stem_key(norm: str, language: str) -> str:
+    """What terms share that differ in their endings alone."""
+    return " ".join(stem(word, language or "de") for word in fold(norm).split())
 
 
 @lru_cache(maxsize=20_000)

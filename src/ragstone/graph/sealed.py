@@ -74,7 +74,7 @@ class Sealed:
     relation_starts: Longs
     relation_head: NDArray[np.integer]
     relation_tail: NDArray[np.integer]
-    relation_label: Ints
+    relation_label: NDArray[np.integer]
     relation_weight: NDArray[np.integer]
     labels: Strings
     writing_node: Ints

@@ -15,16 +15,18 @@ from ..faults import reach
 from ..index.files import map_file
 from ..index.sealing import SEGMENTS, indexer_lock, new_path, remove_orphans
 from ..protocols import Segment, Store
+from .changes import LOW
 from .contents import Contents, Said
 from .entities import Entities
-from .packed import Strings, encoded, grouped, rows_of, spread, starts_of, strings, summed
-from .resolve import key_of
+from .packed import Strings, encoded, grouped, least, rows_of, spread, starts_of, strings, summed
 from .sealed import Ints, Longs, Sealed, tables_of, write
 
 KIND: Final = "graph"
 _BLOCK: Final = 1 << 20
 """Relations summed at once: they are many, and few pairs."""
 _PARTS: Final = 16
+_PASSES: Final = 4
+"""Over all relations, each for the pairs of some nodes: what is sorted at once is small."""
 _BITS: Final = 32
 _NONE = np.zeros(0, np.int64)
 
@@ -37,12 +39,8 @@ def sealed_of(contents: Contents, entities: Entities) -> Sealed:
     alive = np.flatnonzero(counts)
     nodes = np.unique(owner[alive])
     came_texts, came_kinds, came_spoken = contents.came_writings()
-    keys = bytes.fromhex("".join(map(key_of, contents.came_norms())))
-    fresh = np.frombuffer(keys, ">u4").reshape(-1, 3).astype(np.uint64)
-    high = np.concatenate([old.key_high, fresh[:, 0] << np.uint64(_BITS) | fresh[:, 1]])[nodes]
-    low = np.concatenate([old.key_low, fresh[:, 2].astype(np.uint32)])[nodes]
-    by_key = np.lexsort((low, high))
-    nodes = nodes[by_key]
+    high, low = contents.key_numbers()
+    nodes = nodes[np.lexsort((low[nodes], high[nodes]))]
     node = _places(nodes, contents.nodes)
     writings = alive[np.lexsort((alive, node[owner[alive]]))]
     writing = _places(writings, contents.writings)
@@ -50,13 +48,20 @@ def sealed_of(contents: Contents, entities: Entities) -> Sealed:
     spoken = np.concatenate([old.writing_language, np.frombuffer(bytes(came_spoken), np.uint8)])
 
     chunks, said, members, relations = _all_said(contents)
-    labels, label = np.unique(np.append(said.label, 0), return_inverse=True)
+    used = np.bincount(said.label, minlength=len(contents.labels))
+    used[0] = 1  # it stands for no word
+    labels = np.flatnonzero(used)
+    label = least(_places(labels, len(contents.labels))[:-1].clip(min=0))
     member_starts, relation_starts = starts_of(members), starts_of(relations)
-    of_member = node[owner[said.writing]].astype(np.int32)
-    starts = np.repeat(member_starts[:-1].astype(np.int32), relations)
-    pair_starts, pair_other, pair_weight = _pairs(of_member, starts, said, len(nodes))
-    del starts
-    post_starts, post_chunk, post_weight = _posts(of_member, members, said, len(nodes))
+    of_member = node.astype(np.int32)[owner][said.writing]
+    pair_starts, pair_other, pair_weight = _pairs(of_member, member_starts, relation_starts, said, len(nodes))
+    post_starts, post_chunk, post_weight = _posts(of_member, members, said.weight, len(nodes))
+    del of_member
+    member_writing, relation_label = writing.astype(np.int32)[said.writing], label[said.label]
+    rest = said.mentions, said.weight, said.head, said.tail, said.strength
+    del said
+    member_mentions, member_weight, relation_head, relation_tail, relation_weight = map(least, rest)
+    del rest
     given = contents.given()
     form_writing, form_language, blocks, stem, classes = entities.tables()
     resolved = form_writing[nodes]
@@ -67,22 +72,22 @@ def sealed_of(contents: Contents, entities: Entities) -> Sealed:
         decisions=entities.sealed_decisions(),
         chunks=chunks,
         member_starts=member_starts,
-        member_writing=writing[said.writing].astype(np.int32),
-        member_mentions=_small(said.mentions),
-        member_weight=_small(said.weight),
+        member_writing=member_writing,
+        member_mentions=member_mentions,
+        member_weight=member_weight,
         relation_starts=relation_starts,
-        relation_head=_small(said.head),
-        relation_tail=_small(said.tail),
-        relation_label=label[:-1].astype(np.int32),
-        relation_weight=_small(said.strength),
+        relation_head=relation_head,
+        relation_tail=relation_tail,
+        relation_label=relation_label,
+        relation_weight=relation_weight,
         labels=strings(encoded(contents.labels[at] for at in labels.tolist())),
         writing_node=node[owner[writings]].astype(np.int32),
         writing_kind=kinds[writings],
         writing_language=spoken[writings],
         writing_count=counts[writings],
         texts=strings(_gathered(old.texts, came_texts, writings)),
-        key_high=high[by_key],
-        key_low=low[by_key],
+        key_high=high[nodes],
+        key_low=low[nodes],
         norms=strings(_gathered(old.norms, contents.came_norms(), nodes)),
         first_writing=grouped(node[owner[writings]], len(nodes)),
         given_chunk=np.array([chunk for chunk, _, _ in given], np.int64),
@@ -191,12 +196,17 @@ def _all_said(contents: Contents) -> tuple[Longs, Said, Longs, Longs]:
     relations = np.concatenate([np.diff(sealed.relation_starts)[kept], *(some.relations for some in contents.packed)])
     order = np.argsort(ids)
     in_order = bool((np.diff(order) == 1).all())
+    # one column after the other: what was put together is free before the next one
+    parts = {name: [getattr(some.said, name) for some in contents.packed] for name in Said.__slots__}
+    contents.packed.clear()
 
     def columns(which: Longs, starts: Longs, *tables: tuple[NDArray[np.integer], str]) -> Iterator[Any]:
         held = rows_of(starts, kept)[0]
         moved = None if in_order else rows_of(starts_of(which), order)[0]
         for table, name in tables:
-            whole = np.concatenate([table[held], *(getattr(some.said, name) for some in contents.packed)])
+            some = parts.pop(name)
+            whole = np.concatenate([table[held], *some] if len(held) or not some else some)
+            del some
             yield whole if moved is None else whole[moved]
 
     of_members = columns(
@@ -207,28 +217,36 @@ def _all_said(contents: Contents) -> tuple[Longs, Said, Longs, Longs]:
         relations, sealed.relation_starts, (sealed.relation_head, "head"), (sealed.relation_tail, "tail"),
         (sealed.relation_label, "label"), (sealed.relation_weight, "strength"),
     )  # fmt: skip
-    said = Said(*of_members, *of_relations)
-    contents.packed.clear()
-    return ids[order], said, members[order], relations[order]
+    return ids[order], Said(*of_members, *of_relations), members[order], relations[order]
 
 
-def _posts(of_member: Ints, sizes: Longs, said: Said, nodes: int) -> tuple[Longs, Ints, Ints]:
+def _posts(of_member: Ints, sizes: Longs, weight: NDArray[np.integer], nodes: int) -> tuple[Longs, Ints, Ints]:
     """Starts by node, places of chunks and summed weights."""
-    place = np.repeat(np.arange(len(sizes)), sizes)
-    keys, weights = summed(of_member.astype(np.int64) << _BITS | place, said.weight)
-    return grouped(keys >> _BITS, nodes), (keys & 0xFFFFFFFF).astype(np.int32), weights.astype(np.int32)
+    place = np.repeat(np.arange(len(sizes), dtype=np.int32), sizes)
+    row = np.zeros(nodes, np.int64)
+    places: list[NDArray[np.integer]] = []
+    sums: list[NDArray[np.integer]] = []
+    for some in _parts_of(nodes):
+        at = np.flatnonzero((of_member >= some.start) & (of_member < some.stop))
+        keys, weights = summed(of_member[at].astype(np.int64) << _BITS | place[at], weight[at])
+        row += np.bincount(keys >> _BITS, minlength=nodes)
+        places.append((keys & LOW).astype(np.int32))
+        sums.append(weights.astype(np.int32))
+    return starts_of(row), _emptied(places), _emptied(sums)
 
 
-def _pairs(of_member: Ints, starts: Ints, said: Said, nodes: int) -> tuple[Longs, Ints, NDArray[np.integer]]:
-    """Starts by node, other nodes and summed weights. `starts`: by relation, of its chunk's members."""
-    low, high, weight = _different_pairs(of_member, starts, said, nodes)
+def _pairs(
+    of_member: Ints, members: Longs, relations: Longs, said: Said, nodes: int
+) -> tuple[Longs, Ints, NDArray[np.integer]]:
+    """Starts by node, other nodes and summed weights. `members`, `relations`: starts by chunk."""
+    low, high, weight = _different_pairs(of_member, members, relations, said, nodes)
     before, after = np.bincount(high, minlength=nodes), np.bincount(low, minlength=nodes)
-    row, lower, upper = starts_of(before + after), starts_of(before), starts_of(after)
+    row, upper = starts_of(before + after), starts_of(after)
     others, weights = np.empty(2 * len(low), np.int32), np.empty(2 * len(low), weight.dtype)
-    other_way = np.argsort(high, kind="stable").astype(np.int32)
     for some in _parts_of(nodes):  # of a node the smaller others, then the larger ones
+        from_ = np.flatnonzero((high >= some.start) & (high < some.stop))
+        from_ = from_[np.argsort(high[from_], kind="stable")]
         at = spread(row[some], before[some])
-        from_ = other_way[lower[some.start] : lower[some.stop]]
         others[at], weights[at] = low[from_], weight[from_]
         at = spread(row[some] + before[some], after[some])
         larger = slice(upper[some.start], upper[some.stop])
@@ -242,41 +260,51 @@ def _parts_of(nodes: int) -> list[slice]:
     return [slice(start, end) for start, end in pairwise(edges)]
 
 
-def _different_pairs(of_member: Ints, starts: Ints, said: Said, nodes: int) -> tuple[Ints, Ints, NDArray[np.integer]]:
+def _different_pairs(
+    of_member: Ints, members: Longs, relations: Longs, said: Said, nodes: int
+) -> tuple[Ints, Ints, NDArray[np.integer]]:
     """Pairs of different nodes, the smaller first, rising, with their summed weights. What is sorted at once is small:
-    first the relations of some chunks, then the pairs of some nodes."""
-    found: list[tuple[Longs, Ints]] = []
-    for first in range(0, len(said.head), _BLOCK):
-        some = slice(first, first + _BLOCK)
-        one, other = of_member[starts[some] + said.head[some]], of_member[starts[some] + said.tail[some]]
-        kept = one != other
-        low, high = np.minimum(one, other)[kept].astype(np.int64), np.maximum(one, other)[kept]
-        keys, weights = summed(low << _BITS | high, said.strength[some][kept])
-        found.append((keys, weights.astype(np.int32)))
-    lows: list[Ints] = []
-    highs: list[Ints] = []
+    the pairs of some nodes, looked for in the relations of some chunks after those of others."""
+    blocks = np.searchsorted(relations, np.arange(0, relations[-1] + _BLOCK, _BLOCK)).clip(max=len(members) - 1)
+    lows: list[NDArray[np.integer]] = []
+    highs: list[NDArray[np.integer]] = []
     sums: list[NDArray[np.integer]] = []
-    for nodes_ in _parts_of(nodes):
-        bounds = nodes_.start << _BITS, nodes_.stop << _BITS
-        slices = [(keys, weights, slice(*np.searchsorted(keys, bounds))) for keys, weights in found]
-        keys, total = summed(
-            np.concatenate([_NONE, *(keys[part] for keys, _, part in slices)]),
-            np.concatenate([_NONE, *(weights[part] for _, weights, part in slices)]),
-        )
+    # the smaller one of two is mostly small: as many pairs in each pass
+    edges = (nodes * (1.0 - np.sqrt(1.0 - np.arange(_PASSES + 1) / _PASSES))).astype(int).tolist()
+    for begin, end in pairwise(edges):
+        keys_: list[Longs] = [_NONE]
+        weights: list[NDArray[np.integer]] = [said.strength[:0]]
+        for first, last in pairwise(blocks.tolist()):
+            some = slice(relations[first], relations[last])
+            starts = np.repeat(members[first:last].astype(np.int32), np.diff(relations[first : last + 1]))
+            one, other = of_member[starts + said.head[some]], of_member[starts + said.tail[some]]
+            low = np.minimum(one, other)
+            kept = np.flatnonzero((low >= begin) & (low < end) & (one != other))
+            keys_.append(low[kept].astype(np.int64) << _BITS | np.maximum(one[kept], other[kept]))
+            weights.append(said.strength[some][kept])
+        keys, total = summed(np.concatenate(keys_), np.concatenate(weights))
         lows.append((keys >> _BITS).astype(np.int32))
-        highs.append((keys & 0xFFFFFFFF).astype(np.int32))
-        sums.append(total.astype(np.int32) if not len(total) or int(total.max()) < 1 << 31 else total)
-    return np.concatenate(lows), np.concatenate(highs), np.concatenate(sums)
+        highs.append((keys & LOW).astype(np.int32))
+        sums.append(total.astype(np.int32) if int(total.max(initial=0)) < 1 << 31 else total)
+    return _emptied(lows), _emptied(highs), least(_emptied(sums))
+
+
+def _emptied(some: list[NDArray[np.integer]]) -> Any:
+    whole = np.concatenate(some)
+    some.clear()
+    return whole
 
 
 def _chunks_of_entities(root: NDArray[np.integer], group: Ints, post_starts: Longs, post_chunk: Ints) -> Ints:
     found = np.where(root == np.arange(len(root)), np.diff(post_starts), 0).astype(np.int32)
     sizes = np.bincount(root, minlength=len(root))
     several = group[sizes[root[group]] > 1]
-    places, which = rows_of(post_starts, several)
-    pairs = np.unique(root[several][which].astype(np.int64) << _BITS | post_chunk[places])
-    heads, counts = np.unique(pairs >> _BITS, return_counts=True)
-    found[heads] = counts
+    for some in _parts_of(len(root)):
+        first, last = np.searchsorted(root[several], (some.start, some.stop))
+        places, which = rows_of(post_starts, several[first:last])
+        pairs = np.unique(root[several[first:last]][which].astype(np.int64) << _BITS | post_chunk[places])
+        heads, counts = np.unique(pairs >> _BITS, return_counts=True)
+        found[heads] = counts
     return found
 
 
@@ -292,8 +320,3 @@ def _gathered(old: Strings, came: list[str], numbers: NDArray[np.integer]) -> li
     pieces = old.raw(np.arange(len(old))) if len(old) else []
     pieces += encoded(came)
     return [pieces[at] for at in numbers.tolist()]
-
-
-def _small(numbers: NDArray[np.integer]) -> NDArray[np.integer]:
-    """In half the bytes, where they fit."""
-    return numbers.astype(np.uint16, copy=False) if len(numbers) and int(numbers.max()) < 1 << 16 else numbers

@@ -206,15 +206,16 @@ class Analyzer:
             return _digest(self._stem(token.lower()))
         return pack(chain(*self.forms(token)))
 
-    def forms(self, token: str) -> Forms:
-        """`token` as it stands in a text. The caller does not share this analyser with another thread meanwhile."""
+    def forms(self, token: str, split: bool = True) -> Forms:
+        """`token` as it stands in a text; without `split` what it is made of is not looked for. The caller does not
+        share this analyser with another thread meanwhile."""
         plain = token
         if not token.isascii():
             plain = _HIDDEN.sub("", unicodedata.normalize("NFKC", token))
             if _CJK.search(plain):
                 return (), tuple(self._pairs(plain))
         if plain.isalpha() and (plain[1:].islower() or plain.isupper() or len(plain) == 1):
-            return self._word(plain.casefold())
+            return self._word(plain.casefold(), split)
         if plain.endswith(("'s", "’s")):
             plain = plain[:-2]
         segments = [s for s in _JOINER.split(plain[: 16 * MAX_TERM]) if s]
@@ -228,11 +229,11 @@ class Analyzer:
         if len(plain) <= 3 and plain.endswith(("#", "++")):
             whole = (fold(plain),)  # C#, C++
         elif joined.isalpha():
-            whole = self._word(joined.casefold(), split=len(pieces) == 1)[0]
+            whole = self._word(joined.casefold(), split=split and len(pieces) == 1)[0]
         else:
             whole = (fold(joined),)
         parts: list[str] = []
-        for piece in pieces:
+        for piece in pieces if split else ():
             if piece.isalpha() and len(piece) > 1:
                 for terms in self._word(piece.casefold()):
                     parts += terms
@@ -294,6 +295,12 @@ class Analyzer:
     def query_forms(self, token: str) -> Forms:
         with self._lock:
             return self.forms(token)
+
+    def whole(self, token: str) -> str:
+        """The first form of the token itself; the token where it has none."""
+        with self._lock:
+            found, _ = self.forms(token, split=False)
+        return found[0] if found else token
 
     def becoming(self, wanted: frozenset[str], tokens: set[str]) -> set[str]:
         """Those of `tokens` of which a term is wanted."""
