@@ -67,9 +67,7 @@ class Mixing:
 
 TALK: Final = Mixing()
 """Where each passage is one turn."""
-CHATS: Final = Mixing(
-    opening=0.0, telling=0.0, beside=0.2, answer=0.2, further=0.2, within=0.2, also=3, words=0.4,
-)  # fmt: skip
+CHATS: Final = Mixing(opening=0.0, telling=0.0, beside=0.2, answer=0.2, further=0.2, words=0.3)
 """Where passages are several turns, which may be of several speakers."""
 PROSE: Final = Mixing(
     opening=0.0, dated=0.0, telling=0.0, beside=0.0, answer=0.0, further=0.0, within=0.0, bridge=0.3, words=0.0,
