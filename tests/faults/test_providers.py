@@ -82,7 +82,7 @@ class House:
         )
         stack.callback(self.chain.close)
 
-    def ask(self, seconds: float = 2.0, number: int = 0) -> str:
+    def ask(self, seconds: float = 10.0, number: int = 0) -> str:
         """Who answered; the deadline is part of the call, so an answer is one in time."""
         ask = [Message("user", f"Wie hoch? {number}")]
         deltas = list(self.chain.stream(ask, Call(50, time.monotonic() + seconds)))
