@@ -174,25 +174,22 @@ class Frame:
                 if at < len(self.counts):
                     kind = sealed.writing_kind[at] if at < len(sealed.writing_kind) else self.contents.writing(at).kind
                     kinds[kind] += int(self.counts[at])
-        return KINDS[kinds.index(max(kinds))]
+        return KINDS[kinds.index(max(kinds))] if any(kinds) else "term"
 
     def entity(self, number: int) -> Entity:
         written: dict[str, int] = {}
-        kinds: dict[int, int] = {}
         mentions = 0
         for node in self.nodes_of(number):
             for at in self.contents.writings_of(node):
                 # what was added later counts nothing here
                 count = int(self.counts[at]) if at < len(self.counts) else 0
                 if count:
-                    writing = self.contents.writing(at)
-                    written[writing.text] = written.get(writing.text, 0) + count
-                    kinds[writing.kind] = kinds.get(writing.kind, 0) + count
+                    text = self.contents.writing(at).text
+                    written[text] = written.get(text, 0) + count
                     mentions += count
         names = sorted(written, key=lambda name: (-written[name], -len(name), name))
-        kind = min(kinds, key=lambda number: (-kinds[number], number), default=KINDS.index("term"))
         return Entity(
-            self.id(number), names[0] if names else "", KINDS[kind], tuple(sorted(names[1:])), mentions,
+            self.id(number), names[0] if names else "", self.kind(number), tuple(sorted(names[1:])), mentions,
             int(self.entity_chunks[number]),
         )  # fmt: skip
 

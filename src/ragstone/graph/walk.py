@@ -50,7 +50,7 @@ def walk(frame: Frame, entities: Mapping[int, float], chunks: Mapping[int, float
         came.append((places, of_places))
         if not last:
             waits = ~np.isin(reached, chosen.entities)
-            left = reached[waits], of_reached[waits]  # had no room: it has its turn in the next round
+            left = reached[waits], of_reached[waits]  # what had no room has its turn in the next round
             reached, of_reached = _together([_by_members(frame, chosen), _by_edges(frame, chosen), left])
     seen, arrived = _together(came)
     return seen, (RESTART * arrived).astype(np.float32)

@@ -38,7 +38,7 @@ def evaluate_hops(
 
     `folder` has contexts (JSON lines: id, text, title?, conversation?; each conversation becomes a collection),
     questions (id, question, conversation?, type? or category?) and judgments. `kinds`, `part`: only these. The split
-    is that of `split`. `stage_ms`: of the graph alone.
+    is that of `split`. `stage_ms`: of the graph and the reasons alone.
     Raises NotFound, DamagedFile, InputError."""
     contexts = locate(folder, None, "contexts", ("contexts*.jsonl*",))
     judged = judgments(locate(folder, None, "qrels", ("qrels*.tsv*",)))
@@ -74,7 +74,7 @@ def evaluate_hops(
                 for group in ("all", parts[question.id]):
                     recalls[mode][question.kind, group].append(recall)
                 if mode == "mixed":
-                    stage.append(found.timings.get("graph", 0.0))
+                    stage.append(found.timings.get("graph", 0.0) + found.timings.get("reasons", 0.0))
             if progress:
                 progress(Progress("eval", number, len(asked), folder.name))
     return {
